@@ -1,0 +1,95 @@
+#include "setup.h"
+
+#include "config.h"
+#include "usage.h"
+
+#include <stdio.h>
+
+static void tell_fault(void *ctx maybe_unused, const char *message)
+{
+	fprintf(stderr, "%s\n", message);
+}
+
+static void tell_warning(void *ctx maybe_unused, const char *message)
+{
+	fprintf(stderr, "warning: %s\n", message);
+}
+
+bool setup_assign(struct setup_options *o, const char *assignment)
+{
+	if (o->count == SETUP_ASSIGNMENTS_MAX)
+		return false;
+	o->assignments[o->count++] = assignment;
+	return true;
+}
+
+static int apply(struct setup *s, const struct setup_options *options, const char *command)
+{
+	struct error e;
+	if (config_defaults(s->tables) < 0) {
+		fprintf(stderr, "tapscope: no memory for the settings\n");
+		return EXIT_INPUT;
+	}
+	if (options->config) {
+		int r = config_load(s->tables, options->config, tell_fault, tell_warning, NULL, &e);
+		if (r < 0)
+			fprintf(stderr, "tapscope: %s\n", e.text);
+		if (r)
+			return r < 0 ? EXIT_INPUT : EXIT_DIFFERENT;
+	}
+	for (unsigned i = 0; i < options->count; i++)
+		if (config_set(s->tables, options->assignments[i], &e))
+			return usage_fault(command, "%s", e.text);
+	return 0;
+}
+
+int setup_load(struct setup *s, const struct setup_options *options, const char *command)
+{
+	*s = (struct setup){0};
+	engine_option_tables(&s->settings, s->tables);
+	int r = apply(s, options, command);
+	if (r)
+		setup_clear(s);
+	return r;
+}
+
+void setup_clear(struct setup *s)
+{
+	config_clear(s->tables);
+}
+
+static void add_term(struct export_ledger *g, const char *name, uint64_t frames)
+{
+	if (g->count == EXPORT_TERMS_MAX)
+		return;
+	g->term[g->count].name = name;
+	g->term[g->count++].frames = frames;
+}
+
+void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_ledger)
+{
+	const struct ledger *l = &c->ledger;
+	const struct reassemble_counters *f = &l->fragments;
+	struct export_ledger *g = ret_ledger;
+	*g = (struct export_ledger){
+	    .frames = l->frames,
+	    .bytes = c->bytes,
+	    .first_ns = c->first_ns,
+	    .last_ns = c->last_ns,
+	    .remainder = ledger_remainder(l),
+	};
+	add_term(g, "on flows", l->flow);
+	add_term(g, "after their flow closed", l->late);
+	add_term(g, "no memory for a flow", l->no_memory);
+	add_term(g, "rejected by the filter", l->filtered);
+	for (unsigned i = 0; i < DECODE_RESULT_COUNT; i++)
+		add_term(g, decode_result_names[i], l->decode[i]);
+	add_term(g, "fragments: never completed", f->frames_expired);
+	add_term(g, "fragments: no room", f->frames_evicted);
+	add_term(g, "fragments: overlapping", f->frames_overlap);
+	add_term(g, "fragments: malformed", f->frames_malformed);
+	add_term(g, "fragments: cut short", f->frames_cut);
+	add_term(g, "fragments: seen twice", f->frames_duplicate);
+	add_term(g, "fragments: still waiting", f->frames_held);
+	add_term(g, "fragments: undecodable", l->fragment_undecodable);
+}

@@ -1,0 +1,590 @@
+#include "session_internal.h"
+
+#include <zlib.h>
+
+static const char *const status_names[] = {
+	[STATUS_UNKNOWN] = "unknown",           [STATUS_OK] = "ok",           [STATUS_CLIENT_ERROR] = "client_error",
+	[STATUS_SERVER_ERROR] = "server_error", [STATUS_TIMEOUT] = "timeout",
+};
+
+static struct sessions *of(struct dissect *d)
+{
+	return container_of(d, struct sessions, dissect);
+}
+
+/* When the byte at offset `at` of the data at hand was seen. */
+static int64_t begin_ns(const struct sessions *s, size_t at)
+{
+	return at < s->old_len ? s->old_ns : s->now_ns;
+}
+
+/* When the byte before offset `at` was seen. */
+static int64_t end_ns(const struct sessions *s, size_t at)
+{
+	return at <= s->old_len ? s->old_last_ns : s->now_ns;
+}
+
+static struct ip_address ip_of(const struct flow_key *k, unsigned end)
+{
+	struct ip_address a = {.version = k->ip_version};
+	memcpy(a.at, k->address[end], sizeof a.at);
+	return a;
+}
+
+static void slot_free(struct sessions *s, struct slot *slot)
+{
+	uint8_t shard = s->flow->shard;
+	block_give(&s->blocks, shard, &slot->text);
+	pool_give(&s->slots, &s->slot_quota[shard], pool_index(&s->slots, slot));
+}
+
+static struct slot *slot_new(struct sessions *s)
+{
+	uint32_t index = pool_take(&s->slots, &s->slot_quota[s->flow->shard]);
+	if (index == POOL_NONE) {
+		s->counters.slots_refused++;
+		return NULL;
+	}
+	struct slot *slot = slot_at(s, index);
+	memset(slot, 0, sizeof *slot);
+	slot->next = slot->prev = POOL_NONE;
+	slot->text = BLOCK_NONE;
+	return slot;
+}
+
+static void list_append(struct sessions *s, struct conn *c, struct slot *slot)
+{
+	uint32_t index = pool_index(&s->slots, slot);
+	slot->prev = c->pending_tail;
+	slot->next = POOL_NONE;
+	if (c->pending_tail == POOL_NONE)
+		c->pending_head = index;
+	else
+		slot_at(s, c->pending_tail)->next = index;
+	c->pending_tail = index;
+	c->pending_count++;
+	slot->flags |= SLOT_LISTED;
+}
+
+static void list_remove(struct sessions *s, struct conn *c, struct slot *slot)
+{
+	if (slot->prev == POOL_NONE)
+		c->pending_head = slot->next;
+	else
+		slot_at(s, slot->prev)->next = slot->next;
+	if (slot->next == POOL_NONE)
+		c->pending_tail = slot->prev;
+	else
+		slot_at(s, slot->next)->prev = slot->prev;
+	c->pending_count--;
+	slot->flags &= (uint8_t)~SLOT_LISTED;
+}
+
+static void put_texts(const struct sessions *s, const struct slot *slot, struct request_record *r)
+{
+	const struct dissect_attribute *attributes = s->conn->dissector ? s->conn->dissector->attributes : NULL;
+	const uint8_t *at = slot->text_len ? block_at(&s->blocks, slot->text) : NULL;
+	const uint8_t *end = at + slot->text_len;
+	r->attributes.count = 0;
+	while (at < end) {
+		unsigned field = at[0];
+		uint32_t len = load_le16(at + 2);
+		struct text value = {(const char *)at + 4, len};
+		at += 4 + len;
+		if (field & 0x80) {
+			if (!attributes)
+				continue;
+			struct attribute a = {attributes[field & 0x7f].name, value, attributes[field & 0x7f].number};
+			unsigned i = 0;
+			while (i < r->attributes.count && r->attributes.at[i].name != a.name)
+				i++;
+			if (i == RECORD_ATTRIBUTES)
+				continue;
+			r->attributes.at[i] = a;
+			if (i == r->attributes.count)
+				r->attributes.count++;
+			request_record_mark(r, attributes);
+		} else {
+			memcpy((char *)r + request_fields[field].offset, &value, sizeof value);
+			r->present |= UINT64_C(1) << field;
+		}
+	}
+}
+
+/* The record leaves. The slot is gone afterwards. */
+static void finish(struct sessions *s, struct slot *slot)
+{
+	struct conn *c = s->conn;
+	struct request_record r;
+	bool request = slot->flags & SLOT_HAS_REQUEST, response = slot->flags & SLOT_HAS_RESPONSE;
+
+	if (slot->flags & SLOT_LISTED)
+		list_remove(s, c, slot);
+	r.present = 0;
+	put_texts(s, slot, &r);
+	request_record_set(&r, flow_id, flow_id(s->table, s->flow));
+	const struct flow_key *k = &s->flow->key;
+	request_record_set(&r, client_ip, ip_of(k, c->client));
+	request_record_set(&r, server_ip, ip_of(k, !c->client));
+	request_record_set(&r, client_port, k->port[c->client]);
+	request_record_set(&r, server_port, k->port[!c->client]);
+	request_record_set(&r, l7_protocol, c->title);
+	request_record_set(&r, signal_source, "packet");
+	request_record_set(&r, start_time, request ? slot->request_ns : slot->response_ns);
+	request_record_set(&r, end_time, response ? slot->response_end_ns : slot->request_end_ns);
+	request_record_set(&r, type, request ? response ? "session" : "request" : "response");
+	if (request && response) {
+		request_record_set(&r, duration_ns, max_of(slot->response_end_ns - slot->request_ns, INT64_C(0)));
+		request_record_set(&r, first_byte_ns, max_of(slot->response_ns - slot->request_ns, INT64_C(0)));
+	}
+	request_record_set(&r, response_status, status_names[slot->flags & SLOT_TIMEOUT ? STATUS_TIMEOUT : slot->m.status]);
+	if (slot->m.has_code)
+		request_record_set(&r, response_code, slot->m.code);
+	if (slot->m.has_affected_rows)
+		request_record_set(&r, sql_affected_rows, slot->m.affected_rows);
+	bool tcp = k->protocol == 6;
+	if (request) {
+		request_record_set(&r, request_length, slot->request_len);
+		if (tcp)
+			request_record_set(&r, req_tcp_seq, slot->request_seq);
+	}
+	if (response) {
+		request_record_set(&r, response_length, slot->response_len);
+		if (tcp)
+			request_record_set(&r, resp_tcp_seq, slot->response_seq);
+	}
+	if (slot->gap_bytes)
+		request_record_set(&r, gap_bytes, slot->gap_bytes);
+	if (slot->flags & SLOT_TRUNCATED)
+		request_record_set(&r, truncated, true);
+	if (c->midstream)
+		request_record_set(&r, midstream, true);
+	s->emit(s->emit_ctx, s->flow, &r);
+	slot_free(s, slot);
+}
+
+/* A response is complete (or as complete as it will be). */
+static void count_response(struct conn *c, const struct slot *slot)
+{
+	c->responses++;
+	c->client_errors += slot->m.status == STATUS_CLIENT_ERROR;
+	c->server_errors += slot->m.status == STATUS_SERVER_ERROR;
+}
+
+static void lose_pairing(struct sessions *s, struct conn *c)
+{
+	c->synced = c->epoch = false;
+	c->barrier = NO_BARRIER;
+	s->counters.pairing_lost++;
+}
+
+/* Requests that will not be paired any more leave, but for one that is under way. */
+static void give_up_pending(struct sessions *s, struct conn *c, uint64_t below)
+{
+	uint32_t i = c->pending_head;
+	while (i != POOL_NONE) {
+		struct slot *slot = slot_at(s, i);
+		i = slot->next;
+		if (slot->number >= below || slot->flags & SLOT_HAS_RESPONSE)
+			continue;
+		if (slot->flags & SLOT_REQUEST_DONE) {
+			finish(s, slot);
+		} else {
+			list_remove(s, c, slot);
+			slot->flags |= SLOT_UNPAIRED;
+		}
+	}
+}
+
+/* Whether, when this request begins, the server owes nothing: see session.h. */
+static bool drained(const struct sessions *s, const struct conn *c)
+{
+	const struct half *server = &c->half[!s->direction];
+	return s->has_ack && server->open == POOL_NONE && !server->len && !server->skip &&
+	       (!server->seen || s->ack == server->next_seq);
+}
+
+/* Keeps the count of how this client behaves, and finds the moment from which pairing can be trusted again. */
+static void watch_client(struct sessions *s, struct conn *c)
+{
+	bool owed = c->pending_count || c->half[!s->direction].open != POOL_NONE;
+
+	if (c->synced && c->barrier == NO_BARRIER) {
+		if (s->has_ack && c->request_next > 1 && s->ack != c->last_request_ack) {
+			if (owed)
+				c->violations |= 1;
+			else if (drained(s, c))
+				c->bursts |= 1;
+		}
+	} else if (drained(s, c) && !(c->synced && c->pending_count)) {
+		if (c->epoch && c->pending_count && s->ack == c->last_request_ack) {
+			c->epoch_requests++; /* one more of the same burst */
+		} else {
+			give_up_pending(s, c, UINT64_MAX);
+			c->epoch = true;
+			c->epoch_first = c->request_next - 1;
+			c->epoch_requests = 1;
+			if (c->synced) /* all before the barrier are answered */
+				lose_pairing(s, c), c->epoch = true;
+			if (c->bursts && !c->violations) {
+				c->synced = true;
+				c->response_next = c->epoch_first;
+				s->counters.pairing_regained++;
+			}
+		}
+	} else {
+		c->epoch = false;
+	}
+	c->last_request_ack = s->ack;
+}
+
+static struct message *begin_request(struct sessions *s, uint64_t id, size_t at)
+{
+	struct conn *c = s->conn;
+	struct half *h = &c->half[s->direction];
+	if (h->open != POOL_NONE)
+		pairing_cut(s, s->direction, 0);
+	uint64_t number = c->request_next++;
+	bool in_order = c->dissector->pairing == PAIR_IN_ORDER;
+	if (in_order)
+		watch_client(s, c);
+	c->requests++;
+	struct slot *slot = slot_new(s);
+	if (!slot) {
+		flow_mark_truncated(s->flow);
+		return NULL;
+	}
+	slot->flags = SLOT_HAS_REQUEST;
+	slot->id = id;
+	slot->number = number;
+	slot->request_ns = slot->request_end_ns = begin_ns(s, at);
+	slot->request_offset = s->offset + at;
+	slot->request_seq = slot->request_end_seq = s->seq + (uint32_t)at;
+	if (c->pending_count < s->settings.outstanding_max) {
+		list_append(s, c, slot);
+	} else {
+		slot->flags |= SLOT_UNPAIRED | SLOT_TRUNCATED;
+		s->counters.outstanding_exceeded++;
+	}
+	h->open = pool_index(&s->slots, slot);
+	return &slot->m;
+}
+
+/* The request that the response at hand answers, or NULL. `begins`: it is taken, and rules that it breaks have effect. */
+static struct slot *match(struct sessions *s, uint64_t id, bool begins)
+{
+	struct conn *c = s->conn;
+	struct slot *head = c->pending_head == POOL_NONE ? NULL : slot_at(s, c->pending_head);
+
+	if (c->dissector->pairing == PAIR_BY_ID) {
+		for (uint32_t i = c->pending_head; i != POOL_NONE;) {
+			struct slot *slot = slot_at(s, i);
+			if (slot->id == id && !(slot->flags & SLOT_RESPONSE_DONE))
+				return slot;
+			i = slot->next;
+		}
+		return NULL;
+	}
+	/* Those whose response is complete wait for nothing but their own end. */
+	while (head && head->flags & SLOT_HAS_RESPONSE)
+		head = head->next == POOL_NONE ? NULL : slot_at(s, head->next);
+	if (!c->synced) {
+		if (head && c->epoch && c->epoch_requests == 1 && head->number == c->epoch_first &&
+		    head->flags & SLOT_REQUEST_DONE && s->has_ack && (int32_t)(s->ack - head->request_end_seq) >= 0) {
+			if (begins) {
+				c->synced = true;
+				c->response_next = c->epoch_first;
+				s->counters.pairing_regained++;
+			}
+			return head;
+		}
+		if (begins && c->epoch) {
+			c->epoch = false;
+			give_up_pending(s, c, UINT64_MAX);
+		}
+		return NULL;
+	}
+	if (c->response_next >= c->barrier || c->response_next >= c->request_next) {
+		if (begins)
+			lose_pairing(s, c);
+		return NULL;
+	}
+	if (!head || head->number != c->response_next)
+		return NULL; /* that request was not kept */
+	if (s->has_ack && (int32_t)(s->ack - head->request_seq) <= 0) {
+		if (begins) { /* an answer to what the server has not received: the numbers are wrong */
+			lose_pairing(s, c);
+			give_up_pending(s, c, UINT64_MAX);
+		}
+		return NULL;
+	}
+	return head;
+}
+
+static struct message *begin_response(struct sessions *s, uint64_t id, size_t at)
+{
+	struct conn *c = s->conn;
+	struct half *h = &c->half[s->direction];
+	int64_t ns = begin_ns(s, at);
+	bool push = id == DISSECT_PUSH;
+
+	if (c->dissector->pairing == PAIR_IN_ORDER && h->open != POOL_NONE)
+		pairing_cut(s, s->direction, 0);
+	struct slot *slot = push ? NULL : match(s, id, true);
+	if (!push && c->synced)
+		c->response_next++;
+	int64_t wait_ns = c->dissector->timeout_s ? c->dissector->timeout_s * NS_PER_S : s->settings.timeout_ns;
+	if (slot && ns - slot->request_ns > wait_ns && slot->flags & SLOT_REQUEST_DONE) {
+		slot->flags |= SLOT_TIMEOUT;
+		c->timeouts++;
+		finish(s, slot);
+		slot = NULL;
+	}
+	if (!slot) {
+		slot = slot_new(s);
+		if (!slot) {
+			flow_mark_truncated(s->flow);
+			return NULL;
+		}
+		slot->flags = SLOT_UNPAIRED;
+	} else {
+		int64_t rrt_ns = max_of(ns - slot->request_ns, INT64_C(0));
+		c->rrt_sum_ns += rrt_ns;
+		c->rrt_max_ns = max_of(c->rrt_max_ns, rrt_ns);
+		c->rrt_count++;
+	}
+	slot->flags |= SLOT_HAS_RESPONSE;
+	slot->response_ns = slot->response_end_ns = ns;
+	slot->response_offset = s->offset + at;
+	slot->response_seq = s->seq + (uint32_t)at;
+	h->open = pool_index(&s->slots, slot);
+	return &slot->m;
+}
+
+static struct message *call_begin(struct dissect *d, enum message_kind kind, uint64_t id, size_t at)
+{
+	struct sessions *s = of(d);
+	if (s->nested)
+		at = s->nested_len;
+	return kind == MESSAGE_REQUEST ? begin_request(s, id, at) : begin_response(s, id, at);
+}
+
+static void end_request(struct sessions *s, struct slot *slot)
+{
+	slot->flags |= SLOT_REQUEST_DONE;
+	if (slot->flags & SLOT_UNPAIRED || slot->flags & SLOT_RESPONSE_DONE)
+		finish(s, slot);
+}
+
+static void end_response(struct sessions *s, struct slot *slot)
+{
+	slot->flags |= SLOT_RESPONSE_DONE;
+	count_response(s->conn, slot);
+	if (!(slot->flags & SLOT_HAS_REQUEST) || slot->flags & SLOT_REQUEST_DONE)
+		finish(s, slot);
+}
+
+static void call_end(struct dissect *d, struct message *m, enum message_kind kind, size_t at)
+{
+	struct sessions *s = of(d);
+	struct slot *slot = (struct slot *)(void *)m;
+	if (s->nested)
+		at = s->nested_len;
+	int64_t ns = end_ns(s, at);
+	uint64_t offset = s->offset + at;
+	struct half *h = &s->conn->half[s->direction];
+
+	if (h->open == pool_index(&s->slots, slot))
+		h->open = POOL_NONE;
+	if (kind == MESSAGE_REQUEST) {
+		slot->request_end_ns = ns;
+		slot->request_len = offset - slot->request_offset;
+		slot->request_end_seq = s->seq + (uint32_t)at;
+		end_request(s, slot);
+	} else {
+		slot->response_end_ns = ns;
+		slot->response_len = offset - slot->response_offset;
+		end_response(s, slot);
+	}
+}
+
+static void call_put(struct dissect *d, struct message *m, unsigned field, const void *data, size_t len)
+{
+	struct sessions *s = of(d);
+	struct slot *slot = (struct slot *)(void *)m;
+	uint32_t max = (uint32_t)min_of(s->settings.dissect.text_max, (uint64_t)UINT16_MAX);
+	if (len > max) {
+		len = max;
+		slot->flags |= SLOT_TRUNCATED;
+	}
+	uint32_t need = slot->text_len + 4 + (uint32_t)len;
+	if (slot->text.index == POOL_NONE || need > BLOCK_SIZE(slot->text.class)) {
+		if (block_grow(&s->blocks, s->flow->shard, &slot->text, slot->text_len, need) < 0) {
+			slot->flags |= SLOT_TRUNCATED;
+			s->counters.texts_refused++;
+			return;
+		}
+	}
+	uint8_t *at = block_at(&s->blocks, slot->text) + slot->text_len;
+	at[0] = (uint8_t)field;
+	at[1] = 0;
+	at[2] = (uint8_t)len;
+	at[3] = (uint8_t)(len >> 8);
+	if (len)
+		memcpy(at + 4, data, len);
+	slot->text_len = need;
+}
+
+static struct message *call_pending(struct dissect *d, uint64_t id)
+{
+	struct sessions *s = of(d);
+	struct slot *slot = match(s, id, false);
+	return slot ? &slot->m : NULL;
+}
+
+static void call_unpaired(struct dissect *d, struct message *m)
+{
+	struct sessions *s = of(d);
+	struct slot *slot = (struct slot *)(void *)m;
+	if (slot->flags & SLOT_LISTED) {
+		/* Its number is taken back: no response will have it. Later requests have not begun yet. */
+		list_remove(s, s->conn, slot);
+		s->conn->request_next--;
+		if (s->conn->epoch && s->conn->epoch_first == slot->number)
+			s->conn->epoch = false;
+	}
+	slot->flags |= SLOT_UNPAIRED;
+}
+
+static int call_transform(struct dissect *d, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
+                          size_t *ret_len)
+{
+	struct sessions *s = of(d);
+	if (kind != TRANSFORM_ZLIB && kind != TRANSFORM_GZIP)
+		return -ENOTSUP;
+	z_stream z = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)len};
+	if (inflateInit2(&z, kind == TRANSFORM_GZIP ? 15 + 16 : 15) != Z_OK)
+		return -ENOMEM;
+	z.next_out = s->scratch;
+	z.avail_out = DISSECT_TRANSFORM_MAX;
+	int r = inflate(&z, Z_FINISH);
+	size_t out = z.total_out;
+	inflateEnd(&z);
+	if (r != Z_STREAM_END)
+		return z.avail_out ? -EINVAL : -E2BIG;
+	*ret_data = s->scratch;
+	*ret_len = out;
+	return 0;
+}
+
+static int call_feed(struct dissect *d, const void *data, size_t len)
+{
+	struct sessions *s = of(d);
+	struct half *h = &s->conn->half[s->direction];
+	if (block_grow(&s->blocks, s->flow->shard, &h->inner, h->inner_len, h->inner_len + (uint32_t)len) < 0)
+		return -E2BIG;
+	uint8_t *at = block_at(&s->blocks, h->inner);
+	memcpy(at + h->inner_len, data, len);
+	h->inner_len += (uint32_t)len;
+	s->nested = true;
+	s->nested_len = s->old_len;
+	uint64_t n = s->conn->dissector->nested(d, at, h->inner_len);
+	s->nested = false;
+	n = min_of(n, (uint64_t)h->inner_len);
+	h->inner_len -= (uint32_t)n;
+	if (h->inner_len)
+		memmove(at, at + n, h->inner_len);
+	else
+		block_give(&s->blocks, s->flow->shard, &h->inner);
+	return 0;
+}
+
+const struct dissect_calls pairing_calls = {
+	.begin = call_begin,
+	.end = call_end,
+	.put_text = call_put,
+	.pending = call_pending,
+	.unpaired = call_unpaired,
+	.transform = call_transform,
+	.feed = call_feed,
+};
+
+void pairing_note_gap(struct sessions *s, unsigned direction, uint64_t missing)
+{
+	uint32_t open = s->conn->half[direction].open;
+	if (open != POOL_NONE)
+		slot_at(s, open)->gap_bytes += missing;
+}
+
+void pairing_cut(struct sessions *s, unsigned direction, uint64_t missing)
+{
+	struct conn *c = s->conn;
+	struct half *h = &c->half[direction];
+	if (h->open == POOL_NONE)
+		return;
+	struct slot *slot = slot_at(s, h->open);
+	h->open = POOL_NONE;
+	slot->gap_bytes += missing;
+	if (!missing)
+		slot->flags |= SLOT_TRUNCATED;
+	if (direction == c->client) {
+		slot->request_end_ns = h->last_ns;
+		slot->request_len = h->offset - slot->request_offset;
+		slot->request_end_seq = h->next_seq;
+		end_request(s, slot);
+	} else {
+		slot->response_end_ns = h->last_ns;
+		slot->response_len = h->offset - slot->response_offset;
+		end_response(s, slot);
+	}
+}
+
+void pairing_lose(struct sessions *s, unsigned direction)
+{
+	struct conn *c = s->conn;
+	if (!c->dissector || c->dissector->pairing != PAIR_IN_ORDER)
+		return;
+	if (direction == c->client) {
+		/* The requests seen so far are answered in their order; what comes after is unknown. */
+		if (c->synced && c->barrier == NO_BARRIER)
+			c->barrier = c->request_next;
+		else if (!c->synced)
+			c->epoch = false;
+	} else {
+		if (c->synced)
+			lose_pairing(s, c);
+		c->epoch = false;
+		give_up_pending(s, c, UINT64_MAX);
+	}
+}
+
+void pairing_expire(struct sessions *s, int64_t now_ns)
+{
+	struct conn *c = s->conn;
+	int64_t wait_ns = c->dissector && c->dissector->timeout_s ? c->dissector->timeout_s * NS_PER_S
+	                                                           : s->settings.timeout_ns;
+	for (uint32_t i = c->pending_head; i != POOL_NONE;) {
+		struct slot *slot = slot_at(s, i);
+		i = slot->next;
+		if (now_ns - slot->request_ns <= wait_ns)
+			break;
+		if (slot->flags & SLOT_HAS_RESPONSE || !(slot->flags & SLOT_REQUEST_DONE))
+			continue;
+		slot->flags |= SLOT_TIMEOUT;
+		c->timeouts++;
+		finish(s, slot);
+	}
+}
+
+void pairing_flush(struct sessions *s)
+{
+	struct conn *c = s->conn;
+	pairing_cut(s, 0, 0);
+	pairing_cut(s, 1, 0);
+	while (c->pending_head != POOL_NONE) {
+		struct slot *slot = slot_at(s, c->pending_head);
+		if (slot->flags & SLOT_HAS_RESPONSE && !(slot->flags & SLOT_RESPONSE_DONE))
+			count_response(c, slot); /* an interleaved response that will not end */
+		finish(s, slot);
+	}
+}

@@ -1,0 +1,552 @@
+#include "session_internal.h"
+
+#include <stdlib.h>
+#include <strings.h>
+#include <sys/mman.h>
+
+#define PROBES_MAX 16         /* segments of a direction that are shown to the probes of a flow picked up in its middle */
+#define PROBES_FROM_START 3   /* … of a flow seen from its start */
+#define PROBE_BUFFER_MAX 4096 /* bytes of a direction that wait for a probe to be sure */
+
+static void give_buffers(struct sessions *s, struct half *h)
+{
+	block_give(&s->blocks, s->flow->shard, &h->buffer);
+	block_give(&s->blocks, s->flow->shard, &h->inner);
+	h->len = h->inner_len = 0;
+}
+
+static struct conn *conn_of(const struct sessions *s, const struct flow *f)
+{
+	return f->l7 == FLOW_L7_NONE ? NULL : pool_at(&s->conns, f->l7);
+}
+
+static struct conn *conn_new(struct sessions *s, struct flow *f)
+{
+	uint32_t index = pool_take(&s->conns, &s->conn_quota[f->shard]);
+	if (index == POOL_NONE) {
+		s->counters.conns_refused++;
+		flow_mark_truncated(f);
+		flow_stream_off(s->table, f);
+		return NULL;
+	}
+	struct conn *c = pool_at(&s->conns, index);
+	memset(c, 0, sizeof *c);
+	c->pending_head = c->pending_tail = POOL_NONE;
+	for (unsigned i = 0; i < 2; i++) {
+		c->half[i].buffer = c->half[i].inner = BLOCK_NONE;
+		c->half[i].open = POOL_NONE;
+	}
+	c->client = f->client;
+	c->midstream = flow_is_midstream(s->table, f);
+	c->synced = !c->midstream;
+	c->barrier = NO_BARRIER;
+	f->l7 = index;
+	return c;
+}
+
+static void enter(struct sessions *s, struct flow *f, struct conn *c, unsigned direction, int64_t now_ns)
+{
+	struct half *h = &c->half[direction];
+	s->flow = f;
+	s->conn = c;
+	s->direction = direction;
+	s->seq = h->next_seq - h->len;
+	s->has_ack = false;
+	s->offset = h->offset;
+	s->old_len = 0;
+	s->old_ns = h->len ? h->first_ns : now_ns;
+	s->old_last_ns = h->last_ns;
+	s->now_ns = now_ns;
+	s->dissect.state = c->state;
+	s->dissect.side = direction == c->client ? SIDE_CLIENT : SIDE_SERVER;
+	s->dissect.midstream = c->midstream;
+	s->dissect.become = NULL;
+	s->dissect.failed = s->dissect.keep = false;
+	s->dissect.at_end = h->ended;
+}
+
+/* Nobody looks at this connection any more. */
+static void go_off(struct sessions *s)
+{
+	struct conn *c = s->conn;
+	pairing_flush(s);
+	for (unsigned i = 0; i < 2; i++)
+		give_buffers(s, &c->half[i]);
+	flow_stream_off(s->table, s->flow);
+}
+
+static void adopt(struct sessions *s, const struct dissector *d)
+{
+	struct conn *c = s->conn;
+	c->dissector = d;
+	c->title = d->title;
+	memset(c->state, 0, d->state_size);
+	s->dissect.state = c->state;
+}
+
+/* The dissector cannot go on. A connection seen whole is not looked at again; after a loss the probes look for a message. */
+static void give_up(struct sessions *s, bool reprobe)
+{
+	struct conn *c = s->conn;
+	s->counters.given_up++;
+	pairing_flush(s);
+	if (!reprobe || (c->half[0].probes >= PROBES_MAX && c->half[1].probes >= PROBES_MAX)) {
+		go_off(s);
+		return;
+	}
+	c->dissector = NULL;
+	c->synced = c->epoch = false;
+	c->barrier = NO_BARRIER;
+	for (unsigned i = 0; i < 2; i++) {
+		c->half[i].blind = false;
+		give_buffers(s, &c->half[i]);
+	}
+}
+
+/* Shows the bytes at hand to the probes. 1: recognised; 0: not (yet): keep the bytes; -1: not by anyone. */
+static int probe(struct sessions *s, const uint8_t *data, size_t len)
+{
+	struct conn *c = s->conn;
+	const struct flow *f = s->flow;
+	struct dissect_probe p = {
+		.data = data,
+		.len = len,
+		.midstream = c->midstream || c->half[s->direction].offset,
+		.side = f->score == 255 ? s->direction == f->client ? SIDE_CLIENT : SIDE_SERVER : SIDE_UNKNOWN,
+	};
+	bool tcp = f->key.protocol == 6, unsure = false;
+	unsigned hint[2] = {s->hint[f->key.port[0]], s->hint[f->key.port[1]]};
+	for (unsigned i = 0; i < dissector_count + 2; i++) {
+		unsigned n = i < 2 ? hint[i] - 1 : i - 2;
+		if (i < 2 && !hint[i])
+			continue;
+		const struct dissector *d = dissectors[n];
+		if (!(s->settings.dissectors >> n & 1) || !(tcp ? d->tcp : d->udp))
+			continue;
+		if (i >= 2 && (n + 1 == hint[0] || n + 1 == hint[1]))
+			continue; /* asked already */
+		p.hinted = i < 2;
+		p.ret_side = SIDE_UNKNOWN;
+		enum dissect_verdict v = d->probe(&p);
+		if (v == DISSECT_CERTAIN) {
+			adopt(s, d);
+			if (p.ret_side != SIDE_UNKNOWN) {
+				c->client = p.ret_side == SIDE_CLIENT ? (uint8_t)s->direction : !s->direction;
+				flow_set_client(s->table, s->flow, c->client);
+			}
+			s->dissect.side = s->direction == c->client ? SIDE_CLIENT : SIDE_SERVER;
+			return 1;
+		}
+		unsure |= v == DISSECT_UNSURE;
+	}
+	return unsure ? 0 : -1;
+}
+
+/* Keeps what was not consumed for the next bytes. */
+static int keep(struct sessions *s, struct half *h, const uint8_t *rest, size_t len, int64_t first_ns)
+{
+	uint8_t shard = s->flow->shard;
+	if (!len) {
+		block_give(&s->blocks, shard, &h->buffer);
+		h->len = 0;
+		return 0;
+	}
+	if (h->len) { /* the bytes at hand lie in the buffer itself */
+		uint8_t *at = block_at(&s->blocks, h->buffer);
+		memmove(at, rest, len);
+	} else {
+		int r = block_grow(&s->blocks, shard, &h->buffer, 0, (uint32_t)len);
+		if (r < 0)
+			return r;
+		memcpy(block_at(&s->blocks, h->buffer), rest, len);
+	}
+	h->len = (uint32_t)len;
+	h->first_ns = first_ns;
+	return 0;
+}
+
+/* A limit of ours was hit in the middle of a direction. */
+static void overflow(struct sessions *s)
+{
+	s->counters.buffers_refused++;
+	flow_mark_truncated(s->flow);
+	give_up(s, false);
+}
+
+static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t old_len);
+
+/* The other direction may have waited for this one to be recognised. */
+static void parse_waiting(struct sessions *s, unsigned direction)
+{
+	struct conn *c = s->conn;
+	struct half *h = &c->half[direction];
+	if (!h->len || !c->dissector)
+		return;
+	struct flow *f = s->flow;
+	int64_t now_ns = s->now_ns;
+	unsigned back = s->direction;
+	enter(s, f, c, direction, h->last_ns);
+	parse(s, block_at(&s->blocks, h->buffer), h->len, h->len);
+	enter(s, f, c, back, now_ns);
+}
+
+/* Runs the dissector over the bytes at hand: old_len of them waited, the rest is new. */
+static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t old_len)
+{
+	struct conn *c = s->conn;
+	struct half *h = &c->half[s->direction];
+	size_t at = 0;
+
+	for (unsigned turns = 0; turns < 4; turns++) { /* a dissector may hand over, that one too, but not for ever */
+		s->old_len = old_len > at ? old_len - at : 0;
+		s->offset = h->offset;
+		uint64_t n = c->dissector->parse(&s->dissect, data + at, len - at);
+		if (s->dissect.failed) {
+			bool lossy = c->midstream || c->half[0].probes > 1 || c->half[1].probes > 1;
+			h->len = 0;
+			block_give(&s->blocks, s->flow->shard, &h->buffer);
+			give_up(s, lossy);
+			return;
+		}
+		if (n > len - at) {
+			h->offset += len - at;
+			h->skip = n == DISSECT_ALL ? DISSECT_ALL : n - (len - at);
+			at = len;
+			h->blind = n == DISSECT_ALL;
+		} else {
+			h->offset += n;
+			s->seq += (uint32_t)n;
+			at += n;
+		}
+		if (!s->dissect.become)
+			break;
+		const struct dissector *next = s->dissect.become;
+		s->dissect.become = NULL;
+		if (next->pairing != PAIR_IN_ORDER)
+			pairing_flush(s);
+		adopt(s, next);
+		h->skip = 0;
+		c->half[0].blind = c->half[1].blind = false;
+		if (at == len)
+			break;
+	}
+	if (c->half[0].blind && c->half[1].blind) {
+		go_off(s);
+		return;
+	}
+	int64_t first_ns = at < old_len ? s->old_ns : s->now_ns;
+	if (len - at >= DISSECT_BUFFER_MAX || keep(s, h, data + at, len - at, first_ns) < 0)
+		overflow(s);
+	else if (h->skip && s->flow->key.protocol == 6)
+		flow_stream_skip(s->table, s->flow, s->direction, h->skip);
+}
+
+void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d)
+{
+	struct conn *c = conn_of(s, f);
+	if (d->datagram && !s->udp_wanted)
+		return;
+	if (!c) {
+		if (!d->len)
+			return;
+		c = conn_new(s, f);
+		if (!c)
+			return;
+	}
+	struct half *h = &c->half[d->direction];
+	const uint8_t *data = d->data;
+	size_t len = d->len, old_len = h->len;
+
+	enter(s, f, c, d->direction, d->ts_ns);
+	s->ack = d->ack;
+	s->has_ack = !d->datagram;
+	s->seq = d->seq - h->len;
+	h->next_seq = d->seq + d->len;
+	h->seen = true;
+	if (!len) { /* what was skipped has passed */
+		h->offset += h->skip == DISSECT_ALL ? 0 : h->skip;
+		s->offset = h->offset;
+		h->skip = 0;
+		if (c->dissector) {
+			h->last_ns = d->ts_ns;
+			s->old_last_ns = d->ts_ns;
+			parse(s, data, 0, 0);
+		}
+		return;
+	}
+	h->skip = 0;
+	if (old_len) {
+		if (old_len + len > DISSECT_BUFFER_MAX ||
+		    block_grow(&s->blocks, f->shard, &h->buffer, h->len, h->len + (uint32_t)len) < 0) {
+			overflow(s);
+			return;
+		}
+		uint8_t *at = block_at(&s->blocks, h->buffer);
+		memcpy(at + old_len, data, len);
+		data = at;
+		len += old_len;
+		h->len = (uint32_t)len;
+	}
+	if (!c->dissector) {
+		int r = h->probes < PROBES_MAX ? probe(s, data, len) : -1;
+		if (r <= 0) {
+			h->last_ns = d->ts_ns;
+			h->probes++;
+			unsigned tries = c->midstream ? PROBES_MAX : PROBES_FROM_START;
+			struct half *o = &c->half[!s->direction];
+			if (r == 0 && len <= PROBE_BUFFER_MAX) {
+				h->probes--;
+				if (keep(s, h, data, len, old_len ? h->first_ns : d->ts_ns) < 0)
+					overflow(s);
+				return;
+			}
+			h->offset += len;
+			keep(s, h, NULL, 0, 0);
+			if (h->probes >= tries && (o->probes >= tries || h->probes >= 2 * tries))
+				go_off(s);
+			return;
+		}
+		if (c->half[!s->direction].len && c->half[!s->direction].first_ns <= d->ts_ns) {
+			uint32_t ack = s->ack, seq = s->seq;
+			parse_waiting(s, !s->direction);
+			if (!c->dissector)
+				return;
+			s->ack = ack;
+			s->seq = seq;
+			s->has_ack = !d->datagram;
+			s->old_ns = old_len ? h->first_ns : d->ts_ns;
+		}
+	}
+	parse(s, data, len, old_len);
+	h->last_ns = d->ts_ns;
+}
+
+void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, int64_t ts_ns)
+{
+	struct conn *c = conn_of(s, f);
+	if (!c)
+		return;
+	struct half *h = &c->half[direction];
+	enter(s, f, c, direction, ts_ns);
+	if (h->skip) { /* inside what nobody wanted to see: the message goes on */
+		pairing_note_gap(s, direction, missing);
+		h->last_ns = ts_ns;
+		return;
+	}
+	uint64_t lost = missing + h->len;
+	give_buffers(s, h);
+	h->next_seq += (uint32_t)missing;
+	if (!c->dissector) {
+		h->offset += lost;
+		return;
+	}
+	if (c->dissector->gap)
+		c->dissector->gap(&s->dissect, lost);
+	else
+		dissect_fail(&s->dissect);
+	if (s->dissect.keep && !s->dissect.failed) {
+		pairing_note_gap(s, direction, missing);
+	} else {
+		pairing_cut(s, direction, missing);
+		pairing_lose(s, direction);
+	}
+	h->offset += lost;
+	if (s->dissect.failed)
+		give_up(s, true);
+}
+
+void sessions_end(struct sessions *s, struct flow *f, unsigned direction, int64_t ts_ns)
+{
+	struct conn *c = conn_of(s, f);
+	if (!c || c->half[direction].ended)
+		return;
+	struct half *h = &c->half[direction];
+	h->ended = true;
+	enter(s, f, c, direction, ts_ns);
+	s->old_last_ns = h->last_ns;
+	if (c->dissector && c->dissector->close)
+		c->dissector->close(&s->dissect);
+}
+
+void sessions_timer(struct sessions *s, struct flow *f, int64_t now_ns)
+{
+	struct conn *c = conn_of(s, f);
+	if (!c)
+		return;
+	enter(s, f, c, c->client, now_ns);
+	pairing_expire(s, now_ns);
+}
+
+void sessions_close(struct sessions *s, struct flow *f)
+{
+	struct conn *c = conn_of(s, f);
+	if (!c)
+		return;
+	sessions_end(s, f, c->client, c->half[c->client].last_ns);
+	sessions_end(s, f, !c->client, c->half[!c->client].last_ns);
+	enter(s, f, c, c->client, c->half[c->client].last_ns);
+	pairing_flush(s);
+	give_buffers(s, &c->half[0]);
+	give_buffers(s, &c->half[1]);
+}
+
+void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, bool last)
+{
+	struct conn *c = conn_of(s, f);
+	if (!c)
+		return;
+	if (c->title)
+		flow_record_set(r, l7_protocol, c->title);
+	if (c->title && (c->requests || c->responses || c->timeouts || (c->dissector && c->dissector->pairing != PAIR_NONE))) {
+		flow_record_set(r, l7_request, c->requests);
+		flow_record_set(r, l7_response, c->responses);
+		flow_record_set(r, l7_client_error, c->client_errors);
+		flow_record_set(r, l7_server_error, c->server_errors);
+		flow_record_set(r, l7_timeout, c->timeouts);
+		if (c->rrt_count) {
+			flow_record_set(r, rrt_sum, c->rrt_sum_ns);
+			flow_record_set(r, rrt_count, c->rrt_count);
+			flow_record_set(r, rrt_max, c->rrt_max_ns);
+		}
+	}
+	c->requests = c->responses = c->client_errors = c->server_errors = c->timeouts = c->rrt_count = 0;
+	c->rrt_sum_ns = c->rrt_max_ns = 0;
+	if (last) {
+		pool_give(&s->conns, &s->conn_quota[f->shard], f->l7);
+		f->l7 = FLOW_L7_NONE;
+	}
+}
+
+/* "80,8000-8080" into the table of hints. */
+static int hint_ports(struct sessions *s, unsigned index, const char *list, struct error *e)
+{
+	for (const char *p = list; *p;) {
+		char *end;
+		unsigned long low = strtoul(p, &end, 10), high = low;
+		if (end != p && *end == '-') {
+			p = end + 1;
+			high = strtoul(p, &end, 10);
+		}
+		if (end == p || low > high || high > 65535 || (*end && *end != ','))
+			return error_set(e, -EINVAL, "l7-protocol-ports: %s: '%s' is not a list of ports and ranges",
+			                 dissectors[index]->name, list);
+		for (unsigned long port = low; port <= high; port++)
+			s->hint[port] = (uint8_t)(index + 1);
+		p = *end ? end + 1 : end;
+	}
+	return 0;
+}
+
+static int make_hints(struct sessions *s, const struct option_map *ports, struct error *e)
+{
+	for (unsigned i = 0; i < dissector_count; i++) {
+		const char *list = dissectors[i]->ports;
+		for (size_t k = 0; k < ports->count; k++) {
+			if (!strcasecmp(ports->item[k].name, dissectors[i]->name) ||
+			    !strcasecmp(ports->item[k].name, dissectors[i]->title))
+				list = ports->item[k].value;
+		}
+		int r = hint_ports(s, i, list, e);
+		if (r < 0)
+			return r;
+	}
+	for (size_t k = 0; k < ports->count; k++) {
+		bool known = false;
+		for (unsigned i = 0; i < dissector_count; i++)
+			known |= !strcasecmp(ports->item[k].name, dissectors[i]->name) ||
+			         !strcasecmp(ports->item[k].name, dissectors[i]->title);
+		if (!known)
+			return error_set(e, -EINVAL, "l7-protocol-ports: no protocol is named '%s'", ports->item[k].name);
+	}
+	return 0;
+}
+
+int sessions_new(struct sessions **ret_s, const struct session_settings *settings, unsigned shards,
+                 void (*emit)(void *ctx, struct flow *f, const struct request_record *r), void *ctx, struct error *e)
+{
+	struct sessions *s = calloc(1, sizeof *s);
+	if (!s)
+		return error_set(e, -ENOMEM, "no memory for sessions");
+	s->settings = *settings;
+	s->emit = emit;
+	s->emit_ctx = ctx;
+	s->dissect.settings = &s->settings.dissect;
+	s->dissect.calls = &pairing_calls;
+	for (unsigned i = 0; i < dissector_count; i++) {
+		if (!(settings->dissectors >> i & 1))
+			continue;
+		s->state_size = max_of(s->state_size, (size_t)dissectors[i]->state_size);
+		s->udp_wanted |= dissectors[i]->udp;
+	}
+	s->state_size = (s->state_size + 15) & ~(size_t)15;
+
+	uint32_t conns = max_of(settings->max_conns / SHARDS, 1u), slots = max_of(settings->max_slots / SHARDS, 1u);
+	int r = pool_init(&s->conns, sizeof(struct conn) + s->state_size, offsetof(struct conn, link), conns * shards);
+	if (!r)
+		r = pool_init(&s->slots, sizeof(struct slot), offsetof(struct slot, next), slots * shards);
+	s->blocks.quota = calloc(SHARDS, sizeof *s->blocks.quota);
+	s->hint = calloc(65536, 1);
+	s->scratch = mmap(NULL, DISSECT_TRANSFORM_MAX, PROT_READ | PROT_WRITE,
+	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r < 0 || !s->blocks.quota || !s->hint || s->scratch == MAP_FAILED) {
+		sessions_free(s);
+		return error_set(e, -ENOMEM, "no memory for sessions");
+	}
+	for (unsigned i = 0; i < SHARDS; i++) {
+		s->conn_quota[i].limit = conns;
+		s->slot_quota[i].limit = slots;
+	}
+	/* Half of the bytes for the smallest size, the other sizes share the rest; at least one of each. */
+	for (unsigned class = 0; class < BLOCK_CLASSES; class++) {
+		uint64_t bytes = class == 0 ? settings->max_blocks_bytes / 2
+		                            : settings->max_blocks_bytes / 2 / (BLOCK_CLASSES - 1);
+		uint32_t each = max_of((uint32_t)(bytes / SHARDS / BLOCK_SIZE(class)), 1u);
+		if (pool_init(&s->blocks.pool[class], BLOCK_SIZE(class), 0, each * shards) < 0) {
+			sessions_free(s);
+			return error_set(e, -ENOMEM, "no memory for sessions");
+		}
+		for (unsigned i = 0; i < SHARDS; i++)
+			s->blocks.quota[i][class].limit = each;
+	}
+	r = make_hints(s, &settings->ports, e);
+	if (r < 0) {
+		sessions_free(s);
+		return r;
+	}
+	*ret_s = s;
+	return 0;
+}
+
+struct sessions *sessions_free(struct sessions *s)
+{
+	if (!s)
+		return NULL;
+	pool_fini(&s->conns);
+	pool_fini(&s->slots);
+	for (unsigned class = 0; class < BLOCK_CLASSES; class++)
+		pool_fini(&s->blocks.pool[class]);
+	free(s->blocks.quota);
+	free(s->hint);
+	if (s->scratch && s->scratch != MAP_FAILED)
+		munmap(s->scratch, DISSECT_TRANSFORM_MAX);
+	free(s);
+	return NULL;
+}
+
+void sessions_set_table(struct sessions *s, struct flowtab *t)
+{
+	s->table = t;
+}
+
+const struct session_counters *sessions_counters(const struct sessions *s)
+{
+	return &s->counters;
+}
+
+uint64_t sessions_memory(const struct sessions *s)
+{
+	uint64_t bytes = (uint64_t)s->conns.high * s->conns.object_size + (uint64_t)s->slots.high * s->slots.object_size;
+	for (unsigned class = 0; class < BLOCK_CLASSES; class++)
+		bytes += (uint64_t)s->blocks.pool[class].high * BLOCK_SIZE(class);
+	return bytes;
+}

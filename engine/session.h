@@ -1,0 +1,63 @@
+/* session.h - from stream bytes to request records: probing, parsing, pairing.
+ *
+ * One struct sessions a worker. It keeps what a flow's application layer needs (struct conn), feeds its dissector, and pairs
+ * what the dissector finds. It knows no clock; times are those of the packets.
+ *
+ * Pairing. A pair that is printed is right, or it is not printed as a pair. Requests and responses of protocols that
+ * answer in order are counted, and a response joins the request with the same number. That holds from the SYN on. When
+ * bytes of either side are lost (and not inside a body whose length is known), or the flow was picked up in its middle,
+ * the numbers are no longer known: pairing stops until the connection is known to be drained:
+ *   - the client begins a request on a segment that acknowledges all that the server has sent, while no response is
+ *     under way, and so far this client was never seen to send while a response was owed, at least once after waiting; or
+ *   - as above without such a history, and the client sends just this one request before the response begins.
+ * In both cases the response must come on a segment that acknowledges the request's last byte: a server cannot answer
+ * what it has not received. A response that breaks this rule shows that the numbers are wrong, at any time. */
+#ifndef TS_ENGINE_SESSION_H
+#define TS_ENGINE_SESSION_H
+
+#include "dissect.h"
+#include "error.h"
+#include "flowtab.h"
+#include "option.h"
+
+struct session_settings {
+	uint64_t outstanding_max; /* requests of a flow that wait for a response */
+	int64_t timeout_ns;       /* a request waits this long */
+	uint64_t dissectors;      /* bit i: dissectors[i] is on (l7-protocol-enabled) */
+	struct option_map ports;  /* l7-protocol-ports: hints */
+	struct dissect_settings dissect;
+	/* Derived from max_memory by engine, over all shards together; not options. */
+	uint32_t max_conns, max_slots, max_blocks_bytes;
+};
+
+extern const struct option session_options[];
+
+struct session_counters {
+	uint64_t conns_refused, slots_refused, texts_refused, buffers_refused; /* quotas that bit */
+	uint64_t outstanding_exceeded; /* requests that were not kept for pairing */
+	uint64_t pairing_lost, pairing_regained;
+	uint64_t given_up;             /* connections whose dissector failed */
+};
+
+struct sessions;
+
+/* emit: a request record; borrowed during the call. shards: how many the worker owns. 0, -ENOMEM or -EINVAL with e. */
+int sessions_new(struct sessions **ret_s, const struct session_settings *settings, unsigned shards,
+                 void (*emit)(void *ctx, struct flow *f, const struct request_record *r), void *ctx, struct error *e);
+struct sessions *sessions_free(struct sessions *s);
+/* The table whose flows these are; set once, before the first packet. */
+void sessions_set_table(struct sessions *s, struct flowtab *t);
+
+/* The flow table's calls, see flowtab.h. */
+void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d);
+void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, int64_t ts_ns);
+void sessions_end(struct sessions *s, struct flow *f, unsigned direction, int64_t ts_ns);
+void sessions_timer(struct sessions *s, struct flow *f, int64_t now_ns);
+void sessions_close(struct sessions *s, struct flow *f);
+/* Adds the application layer's fields to a flow record and starts them anew; `last` frees what the flow had here. */
+void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, bool last);
+
+const struct session_counters *sessions_counters(const struct sessions *s);
+uint64_t sessions_memory(const struct sessions *s);
+
+#endif

@@ -1,0 +1,113 @@
+/* session_internal.h - what session.c (bytes) and pairing.c (messages) share. */
+#ifndef TS_ENGINE_SESSION_INTERNAL_H
+#define TS_ENGINE_SESSION_INTERNAL_H
+
+#include "blocks.h"
+#include "session.h"
+
+enum slot_flag {
+	SLOT_HAS_REQUEST = 1,
+	SLOT_REQUEST_DONE = 2,
+	SLOT_HAS_RESPONSE = 4,
+	SLOT_RESPONSE_DONE = 8,
+	SLOT_UNPAIRED = 16, /* takes no part in pairing, leaves when it ends */
+	SLOT_TRUNCATED = 32,
+	SLOT_LISTED = 64, /* in its connection's pending list */
+	SLOT_TIMEOUT = 128,
+};
+
+/* One request and its response, until the record leaves. */
+struct slot {
+	struct message m; /* first: the dissector's pointer is ours */
+	uint32_t next, prev; /* pending list; `next` links free slots */
+	uint8_t flags;       /* enum slot_flag */
+	uint32_t text_len;
+	struct block text;   /* [field u8][0 u8][length le16][bytes] … */
+	uint64_t id, number; /* the protocol's identifier; the request's number on its connection */
+	int64_t request_ns, request_end_ns, response_ns, response_end_ns;
+	uint64_t request_offset, response_offset, request_len, response_len; /* on the stream */
+	uint64_t gap_bytes;
+	uint32_t request_seq, request_end_seq, response_seq;
+};
+
+/* One direction of a connection. */
+struct half {
+	struct block buffer, inner;  /* bytes offered and not consumed: of the stream; of the nested stream */
+	uint32_t len, inner_len;
+	uint32_t next_seq;           /* after the last byte that came in */
+	uint32_t open;               /* slot of the message under way */
+	uint64_t offset;             /* on the stream, of the first byte not consumed */
+	uint64_t skip;               /* bytes the dissector doesn't want, still to come */
+	int64_t first_ns, last_ns;   /* of the first buffered byte; of the last byte that came in */
+	uint8_t probes;              /* how often its bytes were shown to the probes */
+	bool ended, seen, blind;     /* no more bytes; any byte came; everything is skipped */
+};
+
+struct conn {
+	uint32_t link; /* free list */
+	uint32_t pending_head, pending_tail, pending_count;
+	const struct dissector *dissector; /* NULL: not recognised yet */
+	const char *title;                 /* the protocol's name for the flow record, kept when it was given up */
+	struct half half[2];               /* by direction of the key */
+	uint8_t client;                    /* end of the key that asks */
+	bool midstream;
+	/* pairing, see session.h */
+	bool synced, epoch;
+	uint8_t bursts, violations;        /* of the client's discipline: began to send when drained; while owed */
+	uint32_t last_request_ack;
+	uint32_t epoch_requests;
+	uint64_t request_next, response_next, barrier, epoch_first;
+	/* the flow record's, since the last one */
+	uint32_t requests, responses, client_errors, server_errors, timeouts, rrt_count;
+	int64_t rrt_sum_ns, rrt_max_ns;
+	_Alignas(16) uint8_t state[];
+};
+#define NO_BARRIER UINT64_MAX
+
+struct sessions {
+	struct session_settings settings;
+	struct flowtab *table;
+	void (*emit)(void *ctx, struct flow *f, const struct request_record *r);
+	void *emit_ctx;
+	struct pool conns, slots;
+	struct quota conn_quota[SHARDS], slot_quota[SHARDS];
+	struct blocks blocks;
+	size_t state_size;
+	uint8_t *hint; /* by port: 1 + index of the dissector */
+	bool udp_wanted;
+	struct session_counters counters;
+	uint8_t *scratch; /* of dissect_transform() */
+
+	/* The call under way. */
+	struct dissect dissect;
+	struct flow *flow;
+	struct conn *conn;
+	unsigned direction;
+	uint32_t seq, ack;         /* of the first byte at hand; acknowledged by the segment at hand */
+	bool has_ack;
+	uint64_t offset;           /* on the stream, of the first byte at hand */
+	size_t old_len;            /* bytes at hand that came earlier, … */
+	int64_t old_ns, old_last_ns, now_ns; /* … the first and the last of them then; the others now */
+	bool nested;               /* parse runs on the inner stream: offsets are those of the outer bytes at hand */
+	size_t nested_len;
+};
+
+static inline struct slot *slot_at(const struct sessions *s, uint32_t index)
+{
+	return pool_at(&s->slots, index);
+}
+
+extern const struct dissect_calls pairing_calls;
+
+/* The direction's message under way is over although its end was not seen. */
+void pairing_cut(struct sessions *s, unsigned direction, uint64_t missing);
+/* `missing` bytes lay inside a message that goes on. */
+void pairing_note_gap(struct sessions *s, unsigned direction, uint64_t missing);
+/* Bytes of a direction were lost and with them, perhaps, whole messages. */
+void pairing_lose(struct sessions *s, unsigned direction);
+/* Requests that have waited too long leave. */
+void pairing_expire(struct sessions *s, int64_t now_ns);
+/* Everything leaves. */
+void pairing_flush(struct sessions *s);
+
+#endif

@@ -1,0 +1,141 @@
+#include "worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const uint32_t rooms[] = {2048, 16384, OUTBOX_ENTRY_MAX}; /* tried in this order for an encoded record */
+
+static int encode(const struct sink *s, enum record_kind kind, const void *r, char *out, size_t room)
+{
+	return kind == RECORD_FLOW ? s->ops->encode_flow(s, r, out, room) : s->ops->encode_request(s, r, out, room);
+}
+
+static void emit(struct worker *w, uint8_t shard, enum record_kind kind, const void *record)
+{
+	w->records[kind]++;
+	for (unsigned i = 0; i < w->sink_count; i++) {
+		struct sink *s = w->sinks[i];
+		if (!w->outbox) {
+			int len = encode(s, kind, record, w->scratch, OUTBOX_ENTRY_MAX);
+			int r = len > 0 ? s->ops->write(s, kind, w->scratch, (size_t)len) : len;
+			if (r < 0 && !w->failed)
+				w->failed = r;
+			continue;
+		}
+		for (unsigned k = 0; k < array_size(rooms); k++) {
+			struct outbox_entry *entry = outbox_reserve(w->outbox, rooms[k]);
+			int len = encode(s, kind, record, (char *)(entry + 1), rooms[k]);
+			if (len == -ENOBUFS)
+				continue;
+			if (len > 0) {
+				*entry = (struct outbox_entry){
+					.order = w->order, .len = (uint32_t)len, .shard = shard, .sink = (uint8_t)i, .kind = (uint8_t)kind};
+				outbox_commit(w->outbox, entry);
+			}
+			break;
+		}
+	}
+}
+
+static void on_request(void *ctx, struct flow *f, const struct request_record *r)
+{
+	emit(ctx, f->shard, RECORD_REQUEST, r);
+}
+
+static void on_data(void *ctx, struct flow *f, const struct flow_data *d)
+{
+	struct worker *w = ctx;
+	sessions_data(w->sessions, f, d);
+}
+
+static void on_gap(void *ctx, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq maybe_unused, int64_t ts_ns)
+{
+	struct worker *w = ctx;
+	sessions_gap(w->sessions, f, direction, missing, ts_ns);
+}
+
+static void on_end(void *ctx, struct flow *f, unsigned direction, int64_t ts_ns)
+{
+	struct worker *w = ctx;
+	sessions_end(w->sessions, f, direction, ts_ns);
+}
+
+static void on_timer(void *ctx, struct flow *f, int64_t now_ns)
+{
+	struct worker *w = ctx;
+	sessions_timer(w->sessions, f, now_ns);
+}
+
+static void on_close(void *ctx, struct flow *f, int64_t now_ns maybe_unused)
+{
+	struct worker *w = ctx;
+	sessions_close(w->sessions, f);
+}
+
+static void on_report(void *ctx, struct flow *f, struct flow_record *r, bool last)
+{
+	struct worker *w = ctx;
+	sessions_report(w->sessions, f, r, last);
+	emit(w, f->shard, RECORD_FLOW, r);
+}
+
+static const struct flow_calls calls = {
+	.data = on_data,
+	.gap = on_gap,
+	.end = on_end,
+	.timer = on_timer,
+	.close = on_close,
+	.report = on_report,
+};
+
+int worker_init(struct worker *w, const struct engine_settings *settings, struct sink *const *sinks, unsigned sink_count,
+                unsigned shards, uint64_t hash_seed, int64_t now_ns, struct outbox *outbox, struct error *e)
+{
+	*w = (struct worker){.settings = settings, .sinks = sinks, .sink_count = sink_count, .outbox = outbox};
+	if (!outbox) {
+		w->scratch = malloc(OUTBOX_ENTRY_MAX);
+		if (!w->scratch)
+			return error_set(e, -ENOMEM, "no memory for a worker");
+	}
+	int r = sessions_new(&w->sessions, &settings->session, shards, on_request, w, e);
+	if (r < 0)
+		return r;
+	r = flowtab_new(&w->table, &settings->flowtab, shards, hash_seed, now_ns, &calls, w);
+	if (r < 0)
+		return error_set(e, r, "no memory for the flow table: lower max_memory");
+	sessions_set_table(w->sessions, w->table);
+	return 0;
+}
+
+void worker_fini(struct worker *w)
+{
+	w->sessions = sessions_free(w->sessions);
+	w->table = flowtab_free(w->table);
+	free(w->scratch);
+	w->scratch = NULL;
+}
+
+void worker_packets(struct worker *w, const struct packet *const *packets, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		flowtab_prefetch_bucket(w->table, packets[i]);
+	for (unsigned i = 0; i < count; i++)
+		flowtab_prefetch_entry(w->table, packets[i]);
+	for (unsigned i = 0; i < count; i++) {
+		w->order = order_of(packets[i]->ordinal);
+		flowtab_packet(w->table, packets[i]);
+	}
+	w->packets += count;
+}
+
+void worker_tick(struct worker *w, uint64_t order, int64_t now_ns)
+{
+	w->order = order;
+	flowtab_tick(w->table, now_ns);
+}
+
+void worker_finish(struct worker *w, uint64_t order, int64_t now_ns)
+{
+	w->order = order;
+	flowtab_finish(w->table, now_ns);
+}

@@ -1,0 +1,40 @@
+/* worker.h - one worker: its virtual shards, its flow table, its sessions, and what its records go into. */
+#ifndef TS_ENGINE_WORKER_H
+#define TS_ENGINE_WORKER_H
+
+#include "engine.h"
+#include "outbox.h"
+
+#define BURST 32
+
+struct worker {
+	const struct engine_settings *settings;
+	struct sink *const *sinks;
+	unsigned sink_count;
+	struct flowtab *table;
+	struct sessions *sessions;
+	struct outbox *outbox; /* NULL: records go straight into the sinks */
+	char *scratch;         /* OUTBOX_ENTRY_MAX, where there is no outbox */
+	uint64_t order;        /* of the packet or tick at hand */
+	uint64_t records[RECORD_KINDS];
+	uint64_t packets;
+	int failed; /* a sink's -errno */
+};
+
+/* shards: how many of the virtual shards it owns. 0 or -errno with e. */
+int worker_init(struct worker *w, const struct engine_settings *settings, struct sink *const *sinks, unsigned sink_count,
+                unsigned shards, uint64_t hash_seed, int64_t now_ns, struct outbox *outbox, struct error *e);
+void worker_fini(struct worker *w);
+
+/* Packets in order; packet i has the order of its ordinal. */
+void worker_packets(struct worker *w, const struct packet *const *packets, unsigned count);
+void worker_tick(struct worker *w, uint64_t order, int64_t now_ns);
+void worker_finish(struct worker *w, uint64_t order, int64_t now_ns);
+
+/* The order of a frame's records; a tick just before it has one less. */
+static inline uint64_t order_of(uint64_t ordinal)
+{
+	return ordinal * 2 + 1;
+}
+
+#endif

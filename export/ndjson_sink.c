@@ -1,0 +1,115 @@
+#include "export.h"
+#include "ndjson.h"
+#include "output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct ndjson_sink {
+	struct sink sink;
+	struct output output[RECORD_KINDS];
+	unsigned output_count;
+};
+
+static int encode_flow(const struct sink *s maybe_unused, const struct flow_record *r, char *out, size_t room)
+{
+	return ndjson_flow(r, out, room);
+}
+
+static int encode_request(const struct sink *s maybe_unused, const struct request_record *r, char *out, size_t room)
+{
+	return ndjson_request(r, out, room);
+}
+
+static int sink_write(struct sink *s, enum record_kind kind, const char *data, size_t len)
+{
+	struct ndjson_sink *n = container_of(s, struct ndjson_sink, sink);
+	return output_put(&n->output[n->output_count > 1 ? kind : 0], data, len);
+}
+
+static int sink_flush(struct sink *s, struct error *e)
+{
+	struct ndjson_sink *n = container_of(s, struct ndjson_sink, sink);
+	int result = 0;
+	for (unsigned i = 0; i < n->output_count; i++) {
+		int r = output_flush(&n->output[i], result < 0 ? NULL : e);
+		result = result < 0 ? result : r;
+	}
+	return result;
+}
+
+static void sink_free(struct sink *s)
+{
+	struct ndjson_sink *n = container_of(s, struct ndjson_sink, sink);
+	for (unsigned i = 0; i < n->output_count; i++)
+		output_close(&n->output[i]);
+	free(n);
+}
+
+static const struct sink_ops ops = {
+    .name = "ndjson",
+    .encode_flow = encode_flow,
+    .encode_request = encode_request,
+    .write = sink_write,
+    .flush = sink_flush,
+    .free = sink_free,
+};
+
+static int open_in_directory(struct ndjson_sink *n, const struct export_ndjson_options *options, struct error *e)
+{
+	static const char *const names[RECORD_KINDS] = {
+	    [RECORD_FLOW] = "flow.ndjson", [RECORD_REQUEST] = "request.ndjson"};
+	if (mkdir(options->directory, 0777) < 0 && errno != EEXIST)
+		return error_set(e, -errno, "cannot make the directory %s: %s", options->directory, strerror(errno));
+	for (unsigned i = 0; i < RECORD_KINDS; i++) {
+		char path[4096];
+		if (snprintf(path, sizeof path, "%s/%s", options->directory, names[i]) >= (int)sizeof path)
+			return error_set(e, -ENAMETOOLONG, "the name of the directory %.64s… is too long",
+					 options->directory);
+		int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		if (fd < 0)
+			return error_set(e, -errno, "cannot write %s: %s", path, strerror(errno));
+		int r = output_open(&n->output[i], fd, true, path, options->digest, options->stop, e);
+		if (r < 0) {
+			close(fd);
+			return r;
+		}
+		n->output_count++;
+	}
+	return 0;
+}
+
+int export_ndjson_new(struct sink **ret_sink, const struct export_ndjson_options *options, struct error *e)
+{
+	struct ndjson_sink *n = calloc(1, sizeof *n);
+	if (!n)
+		return error_set(e, -ENOMEM, "no memory for the NDJSON output");
+	n->sink.ops = &ops;
+	int r;
+	if (options->directory) {
+		r = open_in_directory(n, options, e);
+	} else {
+		r = output_open(&n->output[0], options->fd, false, "-", options->digest, options->stop, e);
+		n->output_count = r == 0;
+	}
+	if (r < 0) {
+		sink_free(&n->sink);
+		return r;
+	}
+	*ret_sink = &n->sink;
+	return 0;
+}
+
+unsigned export_ndjson_digests(const struct sink *s, struct export_digest ret_digests[2])
+{
+	const struct ndjson_sink *n = container_of((struct sink *)(uintptr_t)s, struct ndjson_sink, sink);
+	for (unsigned i = 0; i < n->output_count; i++) {
+		ret_digests[i].name = n->output[i].name;
+		output_digest(&n->output[i], ret_digests[i].hex);
+	}
+	return n->output_count;
+}

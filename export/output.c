@@ -1,0 +1,99 @@
+#include "output.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int output_open(struct output *o, int fd, bool owned, const char *name, bool digest, atomic_int *stop, struct error *e)
+{
+	*o = (struct output){.fd = fd, .owned = owned, .stop = stop};
+	o->name = strdup(name);
+	o->buffer = malloc(OUTPUT_BUFFER_BYTES);
+	o->digest = digest ? EVP_MD_CTX_new() : NULL;
+	if (!o->name || !o->buffer || (digest && (!o->digest || !EVP_DigestInit_ex(o->digest, EVP_sha256(), NULL)))) {
+		output_close(o);
+		return error_set(e, -ENOMEM, "no memory for the output %s", name);
+	}
+	return 0;
+}
+
+void output_close(struct output *o)
+{
+	if (o->owned && o->fd >= 0)
+		close(o->fd);
+	EVP_MD_CTX_free(o->digest);
+	free(o->buffer);
+	free(o->name);
+	*o = (struct output){.fd = -1};
+}
+
+static void fail(struct output *o, int error)
+{
+	o->failed = -error;
+	if (o->stop)
+		atomic_store(o->stop, 1);
+}
+
+static void write_all(struct output *o, const char *data, size_t len)
+{
+	if (o->digest)
+		EVP_DigestUpdate(o->digest, data, len);
+	while (len && o->fd >= 0) {
+		ssize_t n = write(o->fd, data, len);
+		if (n >= 0) {
+			data += n;
+			len -= (size_t)n;
+		} else if (errno == EAGAIN) {
+			/* someone made this descriptor non-blocking; it may be shared, so it is left as it is */
+			poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1, -1);
+		} else if (errno != EINTR) {
+			fail(o, errno);
+			return;
+		}
+	}
+}
+
+int output_put(struct output *o, const void *data, size_t len)
+{
+	if (len > OUTPUT_BUFFER_BYTES - o->len && !o->failed) {
+		write_all(o, o->buffer, o->len);
+		o->len = 0;
+	}
+	if (o->failed)
+		return o->failed;
+	if (len > OUTPUT_BUFFER_BYTES) {
+		write_all(o, data, len);
+		return o->failed;
+	}
+	memcpy(o->buffer + o->len, data, len);
+	o->len += len;
+	return 0;
+}
+
+int output_flush(struct output *o, struct error *e)
+{
+	if (!o->failed) {
+		write_all(o, o->buffer, o->len);
+		o->len = 0;
+	}
+	if (o->failed)
+		return error_set(e, o->failed, "cannot write %s: %s",
+				 strcmp(o->name, "-") ? o->name : "standard output", strerror(-o->failed));
+	return 0;
+}
+
+void output_digest(const struct output *o, char ret_hex[65])
+{
+	unsigned char md[EVP_MAX_MD_SIZE] = {0};
+	unsigned len = 0;
+	EVP_MD_CTX *copy = EVP_MD_CTX_new();
+	if (copy && EVP_MD_CTX_copy_ex(copy, o->digest))
+		EVP_DigestFinal_ex(copy, md, &len);
+	EVP_MD_CTX_free(copy);
+	for (unsigned i = 0; i < 32; i++) {
+		ret_hex[2 * i] = "0123456789abcdef"[md[i] >> 4];
+		ret_hex[2 * i + 1] = "0123456789abcdef"[md[i] & 15];
+	}
+	ret_hex[64] = '\0';
+}

@@ -1,0 +1,34 @@
+/* output.h - bytes into a file descriptor through one large buffer, with a digest. One thread. */
+#ifndef TS_EXPORT_OUTPUT_H
+#define TS_EXPORT_OUTPUT_H
+
+#include "error.h"
+
+#include <openssl/evp.h>
+#include <stdatomic.h>
+
+#define OUTPUT_BUFFER_BYTES (1 << 20)
+
+struct output {
+	int fd;     /* -1: counted and digested, not written */
+	bool owned; /* closed by output_close() */
+	int failed; /* -errno of the first failure; nothing is written after it */
+	char *name; /* for messages */
+	char *buffer;
+	size_t len;
+	EVP_MD_CTX *digest; /* or NULL */
+	atomic_int *stop;
+};
+
+/* fd stays the caller's unless `owned`; name is copied. 0 or -ENOMEM with e. */
+int output_open(struct output *o, int fd, bool owned, const char *name, bool digest, atomic_int *stop, struct error *e);
+void output_close(struct output *o);
+
+/* 0 or -errno, sticky. */
+int output_put(struct output *o, const void *data, size_t len);
+int output_flush(struct output *o, struct error *e);
+
+/* SHA-256 of what was flushed, in hex with NUL. Only with a digest. */
+void output_digest(const struct output *o, char ret_hex[65]);
+
+#endif

@@ -1,0 +1,822 @@
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Entries, their index, timers and eviction.
+ *
+ * Timers are lazy: a packet only moves last_ns, and an entry whose timer fires too early is armed again. What a packet
+ * finds does not depend on when timers fired: an entry that is overdue at the packet's time is closed on the spot, and a
+ * record that is overdue leaves before the packet is counted. */
+
+#define TIME_MAX (INT64_MAX / 2) /* of a packet: leaves room for every timeout */
+#define TICK_OF(ns) ((ns) / WHEEL_TICK_NS)
+#define TICK_FROM(ns) (((ns) + WHEEL_TICK_NS - 1) / WHEEL_TICK_NS) /* the first tick at or after */
+
+/* ---- the index ---- */
+
+static inline uint32_t home_of(const struct flowtab *t, uint64_t hash)
+{
+	return (uint32_t)(((hash >> 32) * t->bucket_count) >> 32);
+}
+
+static inline uint16_t tag_of(uint64_t hash)
+{
+	uint16_t tag = (uint16_t)hash;
+	return tag ? tag : 1;
+}
+
+/* Bit i: tag[i] is `tag`. */
+static inline unsigned bucket_match(const struct bucket *b, uint16_t tag)
+{
+#ifdef __SSE2__
+	__m128i want = _mm_set1_epi16((short)tag);
+	__m128i low = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)b), want);
+	__m128i high = _mm_cmpeq_epi16(_mm_load_si128((const __m128i *)(const void *)b + 1), want);
+	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(low, high)) & ((1u << BUCKET_ENTRIES) - 1);
+#else
+	unsigned mask = 0;
+	for (unsigned i = 0; i < BUCKET_ENTRIES; i++)
+		mask |= (unsigned)(b->tag[i] == tag) << i;
+	return mask;
+#endif
+}
+
+static inline uint32_t next_bucket(const struct flowtab *t, uint32_t at)
+{
+	return at + 1 == t->bucket_count ? 0 : at + 1;
+}
+
+static struct flow *find(const struct flowtab *t, const struct packet *p)
+{
+	uint16_t tag = tag_of(p->hash);
+	for (uint32_t at = home_of(t, p->hash);; at = next_bucket(t, at)) {
+		const struct bucket *b = &t->buckets[at];
+		for (unsigned mask = bucket_match(b, tag); mask; mask &= mask - 1) {
+			struct flow *f = flow_at(t, b->entry[__builtin_ctz(mask)]);
+			if (likely(flow_key_equal(&f->key, &p->key)))
+				return f;
+		}
+		if (likely(!b->overflow))
+			return NULL;
+	}
+}
+
+/* There is always room: the load stays below 3/4. */
+static void index_insert(struct flowtab *t, uint64_t hash, uint32_t index)
+{
+	for (uint32_t at = home_of(t, hash);; at = next_bucket(t, at)) {
+		struct bucket *b = &t->buckets[at];
+		unsigned room = bucket_match(b, 0);
+		if (room) {
+			unsigned i = (unsigned)__builtin_ctz(room);
+			b->tag[i] = tag_of(hash);
+			b->entry[i] = index;
+			return;
+		}
+		b->overflow += b->overflow != UINT16_MAX;
+	}
+}
+
+static void index_remove(struct flowtab *t, uint64_t hash, uint32_t index)
+{
+	uint16_t tag = tag_of(hash);
+	for (uint32_t at = home_of(t, hash);; at = next_bucket(t, at)) {
+		struct bucket *b = &t->buckets[at];
+		for (unsigned mask = bucket_match(b, tag); mask; mask &= mask - 1) {
+			unsigned i = (unsigned)__builtin_ctz(mask);
+			if (b->entry[i] == index) {
+				b->tag[i] = 0;
+				return;
+			}
+		}
+		b->overflow -= b->overflow != UINT16_MAX;
+	}
+}
+
+/* ---- the order of eviction ---- */
+
+static void class_append(struct flowtab *t, struct shard *s, struct flow *f, uint32_t index, enum flow_class class)
+{
+	f->flags = (f->flags & ~(uint32_t)(FLOW_KEPT | FLOW_TOUCHED)) | (class == CLASS_KEPT ? FLOW_KEPT : 0);
+	f->newer = POOL_NONE;
+	f->older = s->newest[class];
+	if (f->older == POOL_NONE)
+		s->oldest[class] = index;
+	else
+		flow_at(t, f->older)->newer = index;
+	s->newest[class] = index;
+}
+
+static void class_remove(struct flowtab *t, struct shard *s, struct flow *f)
+{
+	enum flow_class class = f->flags & FLOW_KEPT ? CLASS_KEPT : CLASS_CHEAP;
+	if (f->older == POOL_NONE)
+		s->oldest[class] = f->newer;
+	else
+		flow_at(t, f->older)->newer = f->newer;
+	if (f->newer == POOL_NONE)
+		s->newest[class] = f->older;
+	else
+		flow_at(t, f->newer)->older = f->older;
+}
+
+static enum flow_class class_of(enum flow_state state)
+{
+	switch (state) {
+	case FLOW_ESTABLISHED:
+	case FLOW_QUEUE_LACK:
+	case FLOW_CLOSING_1:
+	case FLOW_CLOSING_2:
+	case FLOW_DATAGRAM:
+		return CLASS_KEPT;
+	default:
+		return CLASS_CHEAP;
+	}
+}
+
+/* ---- timers ---- */
+
+/* The report interval that ns lies in, as [from, to). Packets mostly come from one interval after the other. */
+static inline void look_up_interval(struct flowtab *t, int64_t ns)
+{
+	if (unlikely(ns < t->interval_from_ns || ns >= t->interval_to_ns)) {
+		t->interval_from_ns = ns / t->interval_ns * t->interval_ns;
+		t->interval_to_ns = t->interval_from_ns + t->interval_ns;
+	}
+}
+
+static inline int64_t expires_at(const struct flowtab *t, const struct flow *f)
+{
+	return f->last_ns + t->timeout_ns[f->state];
+}
+
+static void arm_at(struct flowtab *t, struct flow *f, uint32_t index, int64_t deadline_ns)
+{
+	int64_t tick = TICK_FROM(deadline_ns);
+	wheel_arm(flow_shard(t, f)->wheel, index, tick);
+	if (tick < t->due[f->shard])
+		t->due[f->shard] = tick;
+}
+
+/* For its end, or for the end of the report interval, whichever comes first. */
+static void arm(struct flowtab *t, struct flow *f, uint32_t index, int64_t now_ns)
+{
+	int64_t deadline = expires_at(t, f);
+	if (f->state != FLOW_LINGER) {
+		look_up_interval(t, max_of(f->last_ns, now_ns));
+		deadline = min_of(deadline, t->interval_to_ns);
+	}
+	arm_at(t, f, index, deadline);
+}
+
+/* ---- life of an entry ---- */
+
+static void release(struct flowtab *t, struct flow *f)
+{
+	struct shard *s = flow_shard(t, f);
+	uint32_t index = pool_index(&t->flows, f);
+	struct flow_link *l = pool_at(&t->links, index);
+	while (l->tunnel != POOL_NONE) {
+		uint32_t i = l->tunnel;
+		l->tunnel = ((struct flow_tunnel *)pool_at(&t->tunnels, i))->next;
+		pool_give(&t->tunnels, &s->tunnels, i);
+	}
+	wheel_cancel(s->wheel, index);
+	class_remove(t, s, f);
+	index_remove(t, flow_key_hash(&f->key, t->seed), index);
+	flow_change_begin(f);
+	publish(f->state, FLOW_FREE);
+	flow_change_end(f);
+	pool_give(&t->flows, &s->flows, index);
+}
+
+/* The last record, and what hangs on the entry. The entry itself stays with its caller. */
+static void finish(struct flowtab *t, struct flow *f, enum close_type close_type, int64_t now_ns)
+{
+	struct tcp *c = flow_tcp(t, f);
+	flow_change_begin(f);
+	publish(f->close_type, close_type);
+	flow_change_end(f);
+	if (c)
+		stream_flush(t, f, c, now_ns);
+	t->calls->close(t->ctx, f, now_ns);
+	flow_report(t, f, close_type, true);
+	tcp_free(t, f);
+	publish_add(t->counters.live, (uint64_t)-1);
+}
+
+static bool from_client(const struct flow *f, uint32_t flag_of_direction_1)
+{
+	return !!(f->flags & flag_of_direction_1) == f->client;
+}
+
+/* What the state says about a flow that ends by `reason`. One that was over already keeps its own end. */
+static enum close_type close_type_of(const struct flow *f, enum close_type reason)
+{
+	switch ((enum flow_state)f->state) {
+	case FLOW_RESET_OPENING_1:
+		return from_client(f, FLOW_RST_1) ? CLOSE_CLIENT_ESTABLISH_RESET : CLOSE_SERVER_RESET;
+	case FLOW_RESET_OPENING_2:
+		return from_client(f, FLOW_RST_1) ? CLOSE_CLIENT_ESTABLISH_RESET : CLOSE_SERVER_ESTABLISH_RESET;
+	case FLOW_RESET_QUEUE_LACK:
+		return from_client(f, FLOW_RST_1) ? CLOSE_CLIENT_ESTABLISH_RESET : CLOSE_SERVER_QUEUE_LACK;
+	case FLOW_RESET:
+		return from_client(f, FLOW_RST_1) ? CLOSE_TCP_CLIENT_RST : CLOSE_TCP_SERVER_RST;
+	case FLOW_RESET_CLOSING:
+		return from_client(f, FLOW_RST_1) ? CLOSE_TCP_FIN_CLIENT_RST : CLOSE_TCP_SERVER_RST;
+	case FLOW_CLOSING_2:
+		return CLOSE_TCP_FIN;
+	default:
+		break;
+	}
+	if (reason != CLOSE_TIMEOUT)
+		return reason;
+	switch ((enum flow_state)f->state) {
+	case FLOW_OPENING_1:
+		return CLOSE_CLIENT_SYN_REPEAT;
+	case FLOW_OPENING_2:
+		return CLOSE_SERVER_SYNACK_REPEAT;
+	case FLOW_QUEUE_LACK:
+		return CLOSE_SERVER_QUEUE_LACK;
+	case FLOW_CLOSING_1:
+		/* the other half was never closed */
+		return !!(f->flags & FLOW_FIN_1) == f->client ? CLOSE_SERVER_HALF_CLOSE : CLOSE_CLIENT_HALF_CLOSE;
+	default:
+		return CLOSE_TIMEOUT;
+	}
+}
+
+static void end(struct flowtab *t, struct flow *f, enum close_type reason, int64_t now_ns)
+{
+	if (f->state != FLOW_LINGER)
+		finish(t, f, close_type_of(f, reason), now_ns);
+	release(t, f);
+}
+
+void flow_set_state(struct flowtab *t, struct flow *f, enum flow_state state)
+{
+	uint32_t index = pool_index(&t->flows, f);
+	enum flow_class class = class_of(state);
+	flow_change_begin(f);
+	publish(f->state, (uint8_t)state);
+	flow_change_end(f);
+	if (class != (f->flags & FLOW_KEPT ? CLASS_KEPT : CLASS_CHEAP)) {
+		struct shard *s = flow_shard(t, f);
+		class_remove(t, s, f);
+		class_append(t, s, f, index, class);
+	}
+	int64_t deadline = expires_at(t, f);
+	if (TICK_FROM(deadline) < f->timer.deadline)
+		arm_at(t, f, index, deadline);
+}
+
+/* Closed as it should be: the record leaves with the last ACK, the entry stays for late segments. */
+static void begin_linger(struct flowtab *t, struct flow *f, int64_t now_ns)
+{
+	finish(t, f, CLOSE_TCP_FIN, now_ns);
+	if (!t->timeout_ns[FLOW_LINGER])
+		release(t, f);
+	else
+		flow_set_state(t, f, FLOW_LINGER);
+}
+
+#define EVICT_TRIES 8
+
+/* Makes room for one flow. The oldest of the cheap ones goes, else the oldest of the others; what had packets since it
+ * was looked at last is given another chance. */
+static void evict(struct flowtab *t, struct shard *s, int64_t now_ns)
+{
+	enum flow_class class = s->oldest[CLASS_CHEAP] != POOL_NONE ? CLASS_CHEAP : CLASS_KEPT;
+	struct flow *f = flow_at(t, s->oldest[class]);
+	for (unsigned i = 0; i < EVICT_TRIES && (f->flags & FLOW_TOUCHED) && f->newer != POOL_NONE; i++) {
+		uint32_t index = s->oldest[class];
+		class_remove(t, s, f);
+		class_append(t, s, f, index, class);
+		f = flow_at(t, s->oldest[class]);
+	}
+	if (f->state != FLOW_LINGER)
+		publish_add(t->counters.flows_evicted, 1);
+	end(t, f, CLOSE_EVICTED, now_ns);
+}
+
+/* ---- the first packet ---- */
+
+enum port_kind { PORT_EPHEMERAL, PORT_REGISTERED, PORT_WELL_KNOWN };
+
+static enum port_kind port_kind(uint16_t port)
+{
+	return port < 1024 ? PORT_WELL_KNOWN : port < 32768 ? PORT_REGISTERED : PORT_EPHEMERAL;
+}
+
+/* Who is the client as far as ports and the first speaker tell; the scores are in flowtab.h. */
+static void guess_client(const struct packet *p, uint8_t *ret_client, uint8_t *ret_score)
+{
+	const uint16_t *port = p->key.port;
+	*ret_client = p->direction;
+	switch (p->key.protocol) {
+	case IP_ICMP:
+	case IP_ICMPV6: {
+		bool v6 = p->key.protocol == IP_ICMPV6;
+		bool reply = p->icmp_type == (v6 ? 129 : 0);
+		if (reply)
+			*ret_client = !p->direction;
+		*ret_score = reply || p->icmp_type == (v6 ? 128 : 8) ? SCORE_CONTENT : SCORE_FIRST_SPEAKER;
+		return;
+	}
+	case IP_TCP:
+	case IP_UDP:
+	case IP_SCTP:
+		break;
+	default:
+		*ret_score = SCORE_FIRST_SPEAKER;
+		return;
+	}
+	enum port_kind kind[2] = {port_kind(port[0]), port_kind(port[1])};
+	if (kind[0] != kind[1]) {
+		unsigned server = kind[1] > kind[0];
+		*ret_client = !server;
+		*ret_score = kind[server] == PORT_WELL_KNOWN ? SCORE_WELL_KNOWN_PORT : SCORE_REGISTERED_PORT;
+		return;
+	}
+	if (p->key.protocol == IP_TCP && port[0] != port[1]) {
+		*ret_client = port[0] > port[1] ? 0 : 1;
+		*ret_score = SCORE_LOWER_PORT;
+		return;
+	}
+	*ret_score = SCORE_FIRST_SPEAKER;
+}
+
+void flow_orient(struct flow *f, unsigned client, unsigned score)
+{
+	if (score <= f->score)
+		return;
+	if (f->flags & FLOW_FROZEN) {
+		if (f->client != client)
+			f->flags |= FLOW_CORRECTED;
+		return;
+	}
+	flow_change_begin(f);
+	publish(f->client, (uint8_t)client);
+	publish(f->score, (uint8_t)score);
+	flow_change_end(f);
+}
+
+void flow_set_client(struct flowtab *t, struct flow *f, unsigned client_end)
+{
+	(void)t;
+	flow_orient(f, client_end, SCORE_CONTENT);
+}
+
+static uint32_t mark_of(const struct packet *p)
+{
+	if (p->key.protocol == IP_TCP)
+		/* The ISN of the client, where it can be told: an observation point may see but one direction. */
+		return (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) ? p->ack - 1 : p->seq;
+	return (uint32_t)hash64(p->payload, min_of(p->payload_captured, 64u), p->payload_len);
+}
+
+static void fill_link(struct flowtab *t, struct shard *s, struct flow *f, struct flow_link *l, const struct packet *p)
+{
+	memset(l, 0, sizeof *l);
+	l->has_mac = p->flags & PACKET_HAS_MAC;
+	if (l->has_mac) {
+		memcpy(l->mac_source, p->mac_source, 6);
+		memcpy(l->mac_target, p->mac_target, 6);
+	}
+	l->vlan_count = p->vlan_count;
+	for (unsigned i = 0; i < p->vlan_count; i++)
+		l->vlan[i] = p->vlan[i];
+	l->tunnel = POOL_NONE;
+	for (unsigned i = p->tunnel_count; i--;) {
+		uint32_t index = pool_take(&t->tunnels, &s->tunnels);
+		if (index == POOL_NONE) {
+			f->flags |= FLOW_TRUNCATED;
+			return;
+		}
+		struct flow_tunnel *u = pool_at(&t->tunnels, index);
+		u->tunnel = p->tunnel[i];
+		u->next = l->tunnel;
+		l->tunnel = index;
+	}
+}
+
+static enum flow_state first_state(const struct packet *p)
+{
+	return p->key.protocol == IP_TCP ? tcp_first_state(p) : FLOW_DATAGRAM_ONEWAY;
+}
+
+static struct shard *shard_of(struct flowtab *t, unsigned id)
+{
+	if (unlikely(t->shard_at[id] == SHARD_NONE)) {
+		if (t->shards_used == t->shard_count)
+			return NULL;
+		t->shard_at[id] = (uint16_t)t->shards_used++;
+	}
+	return &t->shards[t->shard_at[id]];
+}
+
+static struct flow *create(struct flowtab *t, const struct packet *p, int64_t ts_ns)
+{
+	struct shard *s = shard_of(t, p->shard);
+	if (unlikely(!s))
+		return NULL;
+	if (unlikely(s->flows.used >= s->flows.limit)) {
+		if (!s->flows.limit)
+			return NULL;
+		evict(t, s, ts_ns);
+	}
+	uint32_t index = pool_take(&t->flows, &s->flows);
+	if (unlikely(index == POOL_NONE))
+		return NULL;
+	struct flow *f = flow_at(t, index);
+	uint8_t client, score;
+	guess_client(p, &client, &score);
+	flow_change_begin(f);
+	publish(f->state, (uint8_t)first_state(p));
+	publish(f->client, client);
+	publish(f->score, score);
+	publish(f->close_type, CLOSE_UNKNOWN);
+	uint64_t *to = (uint64_t *)(void *)&f->key;
+	const uint64_t *from = (const uint64_t *)(const void *)&p->key;
+	for (unsigned i = 0; i < sizeof f->key / 8; i++)
+		publish(to[i], from[i]);
+	publish(f->start_ns, ts_ns);
+	publish(f->last_ns, ts_ns);
+	for (unsigned i = 0; i < 2; i++) {
+		publish(f->packets[i], 0);
+		publish(f->bytes[i], 0);
+		publish(f->l3_bytes[i], 0);
+		publish(f->l4_bytes[i], 0);
+		f->tcp_flags[i] = 0;
+	}
+	flow_change_end(f);
+	f->tcp = POOL_NONE;
+	f->l7 = FLOW_L7_NONE;
+	f->span_ns = ts_ns;
+	f->mark = mark_of(p);
+	f->flags = p->direction ? FLOW_FIRST_1 : 0;
+	f->bad_checksum = 0;
+	f->shard = p->shard;
+	f->syn_scale = 255;
+	fill_link(t, s, f, pool_at(&t->links, index), p);
+	index_insert(t, p->hash, index);
+	class_append(t, s, f, index, class_of(f->state));
+	wheel_init_node(&f->timer);
+	arm(t, f, index, ts_ns);
+	publish_add(t->counters.flows, 1);
+	publish_add(t->counters.live, 1);
+	return f;
+}
+
+/* ---- packets ---- */
+
+void flowtab_prefetch_bucket(const struct flowtab *t, const struct packet *p)
+{
+	__builtin_prefetch(&t->buckets[home_of(t, p->hash)]);
+}
+
+void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p)
+{
+	const struct bucket *b = &t->buckets[home_of(t, p->hash)];
+	unsigned mask = bucket_match(b, tag_of(p->hash));
+	if (!mask)
+		return;
+	const char *f = (const char *)flow_at(t, b->entry[__builtin_ctz(mask)]);
+	__builtin_prefetch(f, 1);
+	__builtin_prefetch(f + 64, 1);
+	__builtin_prefetch(f + 128, 1);
+}
+
+static inline void count(struct flow *f, const struct packet *p, int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	if (!(f->packets[0] | f->packets[1]))
+		f->span_ns = ts_ns;
+	flow_change_begin(f);
+	publish(f->last_ns, ts_ns);
+	publish_add(f->packets[direction], p->frames);
+	publish_add(f->bytes[direction], p->wire_len);
+	publish_add(f->l3_bytes[direction], p->l3_len);
+	publish_add(f->l4_bytes[direction], p->payload_len);
+	flow_change_end(f);
+}
+
+static void datagram(struct flowtab *t, struct flow *f, const struct packet *p, int64_t ts_ns)
+{
+	if (f->state == FLOW_DATAGRAM_ONEWAY && (f->flags & (FLOW_SEEN_0 << !p->direction))) {
+		bool icmp = f->key.protocol == IP_ICMP || f->key.protocol == IP_ICMPV6;
+		flow_set_state(t, f, icmp ? FLOW_ICMP : FLOW_DATAGRAM);
+	}
+	if (f->key.protocol != IP_UDP || !p->payload_len || (f->flags & FLOW_BYTES_OFF))
+		return;
+	uint32_t len = min_of(p->payload_captured, p->payload_len);
+	struct flow_data d = {
+		.data = p->payload, .len = len, .direction = p->direction, .datagram = true, .ts_ns = ts_ns};
+	t->calls->data(t->ctx, f, &d);
+	if (len < p->payload_len && !(f->flags & FLOW_BYTES_OFF))
+		t->calls->gap(t->ctx, f, p->direction, p->payload_len - len, 0, ts_ns);
+}
+
+/* What a packet finds: the live flow it belongs to; NULL: it begins one; or, with *ret_late, a closed one. */
+static struct flow *resolve(struct flowtab *t, const struct packet *p, int64_t ts_ns, bool *ret_late)
+{
+	struct flow *f = find(t, p);
+	*ret_late = false;
+	if (unlikely(!f))
+		return NULL;
+	if (unlikely(ts_ns >= expires_at(t, f))) {
+		end(t, f, CLOSE_TIMEOUT, ts_ns);
+		return NULL;
+	}
+	if (f->key.protocol != IP_TCP)
+		return f;
+	if (unlikely((p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN) && tcp_is_reuse(t, f, p)) {
+		end(t, f, CLOSE_CLIENT_SOURCE_PORT_REUSE, ts_ns);
+		return NULL;
+	}
+	*ret_late = unlikely(f->state == FLOW_LINGER);
+	return f;
+}
+
+void flowtab_packet(struct flowtab *t, const struct packet *p)
+{
+	int64_t ts_ns = p->ts_ns;
+	if (unlikely((uint64_t)ts_ns > (uint64_t)TIME_MAX))
+		ts_ns = ts_ns < 0 ? 0 : TIME_MAX;
+	publish_add(t->counters.packets, 1);
+	publish_add(t->counters.frames, p->frames);
+	bool late;
+	struct flow *f = resolve(t, p, ts_ns, &late);
+	if (unlikely(late)) {
+		publish_add(t->counters.late_frames, p->frames);
+		return;
+	}
+	/* A clock that stepped back stands still for the flow. */
+	int64_t flow_ns = ts_ns;
+	if (unlikely(!f)) {
+		f = create(t, p, ts_ns);
+		if (unlikely(!f)) {
+			publish_add(t->counters.no_memory_frames, p->frames);
+			return;
+		}
+	} else {
+		flow_ns = max_of(ts_ns, f->last_ns);
+		look_up_interval(t, flow_ns);
+		if (unlikely(f->span_ns < t->interval_from_ns) && t->settings.report_interval_ns &&
+		    (f->packets[0] | f->packets[1]))
+			flow_report(t, f, CLOSE_FORCED_REPORT, false);
+		f->flags |= FLOW_TOUCHED;
+	}
+	publish_add(t->counters.flow_frames, p->frames);
+	count(f, p, flow_ns);
+	if (unlikely(p->flags & (PACKET_BAD_IP_CHECKSUM | PACKET_BAD_L4_CHECKSUM)))
+		f->bad_checksum++;
+	if (unlikely(p->frames > 1)) {
+		f->flags |= FLOW_FRAGMENTS;
+		flow_link_of(t, f)->fragments += p->frames;
+	}
+	bool closed = false;
+	if (f->key.protocol == IP_TCP)
+		closed = tcp_packet(t, f, p, ts_ns);
+	else
+		datagram(t, f, p, ts_ns);
+	f->flags |= FLOW_SEEN_0 << p->direction;
+	if (unlikely(closed))
+		begin_linger(t, f, flow_ns);
+}
+
+/* ---- the clock ---- */
+
+static void fire(void *ctx, uint32_t index)
+{
+	struct flowtab *t = ctx;
+	struct flow *f = flow_at(t, index);
+	int64_t now_ns = t->now_ns;
+	if (expires_at(t, f) <= now_ns) {
+		end(t, f, CLOSE_TIMEOUT, now_ns);
+		return;
+	}
+	if (f->state != FLOW_LINGER) {
+		look_up_interval(t, now_ns);
+		if (t->settings.report_interval_ns && f->span_ns < t->interval_from_ns &&
+		    (f->packets[0] | f->packets[1]))
+			flow_report(t, f, CLOSE_FORCED_REPORT, false);
+		t->calls->timer(t->ctx, f, now_ns);
+	}
+	arm(t, f, index, now_ns);
+}
+
+void flowtab_tick(struct flowtab *t, int64_t now_ns)
+{
+	if (now_ns < t->now_ns)
+		return;
+	t->now_ns = now_ns;
+	int64_t tick = TICK_OF(now_ns);
+	for (unsigned id = 0; id < SHARDS; id++) {
+		if (likely(t->due[id] > tick))
+			continue;
+		struct wheel *w = t->shards[t->shard_at[id]].wheel;
+		t->due[id] = WHEEL_NEVER; /* what fires may lower it */
+		wheel_advance(w, tick, fire, t);
+		t->due[id] = wheel_next(w);
+	}
+}
+
+void flowtab_finish(struct flowtab *t, int64_t now_ns)
+{
+	t->now_ns = max_of(t->now_ns, now_ns);
+	for (unsigned id = 0; id < SHARDS; id++) {
+		if (t->shard_at[id] == SHARD_NONE)
+			continue;
+		struct shard *s = &t->shards[t->shard_at[id]];
+		for (;;) {
+			uint32_t a = s->oldest[CLASS_CHEAP], b = s->oldest[CLASS_KEPT];
+			if (a == POOL_NONE && b == POOL_NONE)
+				break;
+			/* nearly in the order in which they began */
+			bool take_b = a == POOL_NONE ||
+			              (b != POOL_NONE && flow_at(t, b)->start_ns < flow_at(t, a)->start_ns);
+			end(t, flow_at(t, take_b ? b : a), CLOSE_END_OF_INPUT, t->now_ns);
+		}
+		t->due[id] = WHEEL_NEVER;
+	}
+}
+
+/* ---- the table ---- */
+
+/* Of the limits for all shards, what one gets. */
+static uint32_t limit_of(uint32_t limit)
+{
+	return limit / SHARDS;
+}
+
+/* Most flows come through at most one tunnel, or none. */
+static uint32_t tunnels_of(uint32_t flows)
+{
+	return (flows + 1) / 2;
+}
+
+static uint64_t buckets_of(uint64_t flows)
+{
+	uint64_t entries = flows * 4 / 3 + 1;
+	return entries / BUCKET_ENTRIES + 2;
+}
+
+/* What shards of these settings can use at most. */
+static uint64_t memory_of(const struct flowtab_settings *s, uint64_t shards)
+{
+	uint64_t flows = shards * limit_of(s->max_flows);
+	return flows * (sizeof(struct flow) + sizeof(struct flow_link)) +
+	       buckets_of(flows) * sizeof(struct bucket) + shards * limit_of(s->max_tcp) * sizeof(struct tcp) +
+	       shards * limit_of(s->max_segments) * sizeof(struct segment) +
+	       shards * tunnels_of(limit_of(s->max_flows)) * sizeof(struct flow_tunnel);
+}
+
+uint64_t flowtab_memory_max(const struct flowtab_settings *settings)
+{
+	return memory_of(settings, SHARDS);
+}
+
+static void set_timeouts(struct flowtab *t, const struct flowtab_settings *s)
+{
+	const int64_t timeout_ns[FLOW_STATES] = {
+		[FLOW_OPENING_1] = s->opening_timeout_ns,
+		[FLOW_OPENING_2] = s->opening_timeout_ns,
+		[FLOW_QUEUE_LACK] = s->opening_timeout_ns,
+		[FLOW_ESTABLISHED] = s->established_timeout_ns,
+		[FLOW_CLOSING_1] = s->others_timeout_ns,
+		[FLOW_CLOSING_2] = s->others_timeout_ns,
+		[FLOW_RESET_OPENING_1] = s->opening_rst_timeout_ns,
+		[FLOW_RESET_OPENING_2] = s->opening_rst_timeout_ns,
+		[FLOW_RESET_QUEUE_LACK] = s->opening_rst_timeout_ns,
+		[FLOW_RESET] = s->closing_rst_timeout_ns,
+		[FLOW_RESET_CLOSING] = s->closing_rst_timeout_ns,
+		[FLOW_EXCEPTION] = s->others_timeout_ns,
+		[FLOW_DATAGRAM_ONEWAY] = s->udp_oneway_timeout_ns,
+		[FLOW_DATAGRAM] = s->udp_timeout_ns,
+		[FLOW_ICMP] = s->icmp_timeout_ns,
+		[FLOW_LINGER] = s->linger_ns,
+	};
+	memcpy(t->timeout_ns, timeout_ns, sizeof timeout_ns);
+}
+
+static bool are_sane(const struct flowtab_settings *s)
+{
+	const int64_t timeouts[] = {s->established_timeout_ns, s->opening_timeout_ns,   s->opening_rst_timeout_ns,
+	                            s->closing_rst_timeout_ns, s->others_timeout_ns,    s->udp_timeout_ns,
+	                            s->udp_oneway_timeout_ns,  s->icmp_timeout_ns};
+	for (unsigned i = 0; i < array_size(timeouts); i++)
+		if (timeouts[i] <= 0 || timeouts[i] > TIME_MAX / 2)
+			return false;
+	return s->linger_ns >= 0 && s->linger_ns <= TIME_MAX / 2 && s->report_interval_ns >= 0 &&
+	       s->report_interval_ns <= TIME_MAX / 2;
+}
+
+static int reserve(struct flowtab *t, const struct flowtab_settings *s, unsigned shards)
+{
+	uint32_t flows = shards * limit_of(s->max_flows);
+	t->bucket_count = (uint32_t)buckets_of(flows);
+	t->buckets_bytes = (size_t)t->bucket_count * sizeof(struct bucket);
+	void *at = mmap(NULL, t->buckets_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return -ENOMEM;
+	t->buckets = at;
+	madvise(at, t->buckets_bytes, MADV_HUGEPAGE); /* a hint; nothing depends on it */
+	int rc = pool_init(&t->flows, sizeof(struct flow), offsetof(struct flow, tcp), flows);
+	rc = rc ? rc : pool_init(&t->links, sizeof(struct flow_link), 0, flows);
+	rc = rc ? rc : pool_init(&t->tcp, sizeof(struct tcp), 0, shards * limit_of(s->max_tcp));
+	rc = rc ? rc : pool_init(&t->segments, sizeof(struct segment), 0, shards * limit_of(s->max_segments));
+	return rc ? rc : pool_init(&t->tunnels, sizeof(struct flow_tunnel), offsetof(struct flow_tunnel, next),
+	                           shards * tunnels_of(limit_of(s->max_flows)));
+}
+
+static int reserve_shards(struct flowtab *t, const struct flowtab_settings *s, unsigned shards, int64_t now_ns)
+{
+	t->shards = calloc(shards, sizeof *t->shards);
+	if (!t->shards)
+		return -ENOMEM;
+	t->shard_count = shards;
+	for (unsigned i = 0; i < shards; i++) {
+		struct shard *h = &t->shards[i];
+		h->flows.limit = limit_of(s->max_flows);
+		h->tcp.limit = limit_of(s->max_tcp);
+		h->segments.limit = limit_of(s->max_segments);
+		h->tunnels.limit = tunnels_of(h->flows.limit);
+		for (unsigned class = 0; class < CLASSES; class++)
+			h->oldest[class] = h->newest[class] = POOL_NONE;
+		h->wheel = wheel_new(&t->flows, offsetof(struct flow, timer), TICK_OF(now_ns));
+		if (!h->wheel)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *settings, unsigned shards, uint64_t seed,
+                int64_t now_ns, const struct flow_calls *calls, void *ctx)
+{
+	if (!shards || shards > SHARDS || now_ns < 0 || now_ns > TIME_MAX || !are_sane(settings))
+		return -EINVAL;
+	struct flowtab *t = calloc(1, sizeof *t);
+	if (!t)
+		return -ENOMEM;
+	t->settings = *settings;
+	t->calls = calls;
+	t->ctx = ctx;
+	t->seed = seed;
+	t->now_ns = now_ns;
+	t->interval_ns = settings->report_interval_ns ? settings->report_interval_ns : 60 * NS_PER_S;
+	t->held_max = (uint32_t)min_of(settings->reassembly_flow_bytes / sizeof(struct segment), (uint64_t)1 << 20);
+	for (unsigned i = 0; i < SHARDS; i++) {
+		t->shard_at[i] = SHARD_NONE;
+		t->due[i] = WHEEL_NEVER;
+		snprintf(t->protocol_names[i], sizeof t->protocol_names[i], "IP-%u", i);
+	}
+	set_timeouts(t, settings);
+	int rc = reserve(t, settings, shards);
+	rc = rc ? rc : reserve_shards(t, settings, shards, now_ns);
+	if (rc) {
+		flowtab_free(t);
+		return rc;
+	}
+	*ret_table = t;
+	return 0;
+}
+
+struct flowtab *flowtab_free(struct flowtab *t)
+{
+	if (!t)
+		return NULL;
+	for (unsigned i = 0; i < t->shard_count; i++)
+		t->shards[i].wheel = wheel_free(t->shards[i].wheel);
+	free(t->shards);
+	pool_fini(&t->flows);
+	pool_fini(&t->links);
+	pool_fini(&t->tcp);
+	pool_fini(&t->segments);
+	pool_fini(&t->tunnels);
+	if (t->buckets)
+		munmap(t->buckets, t->buckets_bytes);
+	free(t);
+	return NULL;
+}
+
+const struct flowtab_counters *flowtab_counters(const struct flowtab *t)
+{
+	return &t->counters;
+}
+
+uint64_t flowtab_memory(const struct flowtab *t)
+{
+	/* Each new entry touches at most one page of the index. */
+	uint64_t flows = peek(t->flows.high);
+	return flows * (sizeof(struct flow) + sizeof(struct flow_link)) + min_of((uint64_t)t->buckets_bytes, flows * 4096) +
+	       (uint64_t)peek(t->tcp.high) * sizeof(struct tcp) +
+	       (uint64_t)peek(t->segments.high) * sizeof(struct segment) +
+	       (uint64_t)peek(t->tunnels.high) * sizeof(struct flow_tunnel);
+}

@@ -1,0 +1,221 @@
+#include "internal.h"
+
+/* Of IP protocol numbers (IANA); the others are called by number. */
+static const char *const protocol_names[256] = {
+	[1] = "ICMP",      [2] = "IGMP", [4] = "IPIP", [6] = "TCP",     [17] = "UDP",     [33] = "DCCP",
+	[41] = "IPv6",     [46] = "RSVP", [47] = "GRE", [50] = "ESP",    [51] = "AH",      [58] = "ICMPv6",
+	[88] = "EIGRP",    [89] = "OSPF", [103] = "PIM", [112] = "VRRP", [115] = "L2TP",   [132] = "SCTP",
+	[136] = "UDPLite",
+};
+
+static void set_ends(struct flow_record *r, const struct flow *f)
+{
+	const struct flow_key *k = &f->key;
+	unsigned client = f->client;
+	size_t len = k->ip_version == 4 ? 4 : 16;
+	r->client_ip.version = r->server_ip.version = k->ip_version;
+	memcpy(r->client_ip.at, k->address[client], len);
+	memcpy(r->server_ip.at, k->address[!client], len);
+	flow_record_mark(r, client_ip);
+	flow_record_mark(r, server_ip);
+	if (k->protocol == IP_TCP || k->protocol == IP_UDP || k->protocol == IP_SCTP) {
+		flow_record_set(r, client_port, k->port[client]);
+		flow_record_set(r, server_port, k->port[!client]);
+	}
+	flow_record_set(r, direction_score, f->score);
+	if (f->flags & FLOW_CORRECTED)
+		flow_record_set(r, direction_corrected, true);
+}
+
+/* Not of the key: the same at every observation point, whatever tap and domain are. */
+static uint64_t pair_id(const struct flow *f)
+{
+	struct {
+		struct flow_key key;
+		uint32_t mark, zero;
+	} of = {.key = f->key, .mark = f->mark};
+	of.key.tap = 0;
+	of.key.domain = 0;
+	return hash64(&of, sizeof of, 0);
+}
+
+uint64_t flow_id(const struct flowtab *t, const struct flow *f)
+{
+	(void)t;
+	struct {
+		struct flow_key key;
+		int64_t start_ns;
+		uint32_t mark, zero;
+	} of = {.key = f->key, .start_ns = f->start_ns, .mark = f->mark};
+	return hash64(&of, sizeof of, 0);
+}
+
+static void set_link(const struct flowtab *t, struct flow_record *r, const struct flow *f)
+{
+	struct flow_link *l = flow_link_of(t, f);
+	if (l->has_mac) {
+		bool by_client = !!(f->flags & FLOW_FIRST_1) == f->client;
+		memcpy(r->client_mac, by_client ? l->mac_source : l->mac_target, 6);
+		memcpy(r->server_mac, by_client ? l->mac_target : l->mac_source, 6);
+		flow_record_mark(r, client_mac);
+		flow_record_mark(r, server_mac);
+	}
+	if (l->vlan_count) {
+		r->vlan.count = l->vlan_count;
+		for (unsigned i = 0; i < l->vlan_count; i++)
+			r->vlan.id[i] = l->vlan[i] & 0xfff;
+		flow_record_mark(r, vlan);
+	}
+	if (l->tunnel != POOL_NONE) {
+		r->tunnel.count = 0;
+		for (uint32_t i = l->tunnel; i != POOL_NONE && r->tunnel.count < PACKET_TUNNELS;) {
+			const struct flow_tunnel *u = pool_at(&t->tunnels, i);
+			r->tunnel.at[r->tunnel.count++] = u->tunnel;
+			i = u->next;
+		}
+		flow_record_mark(r, tunnel);
+	}
+	if (f->flags & FLOW_FRAGMENTS) {
+		if (l->fragments)
+			flow_record_set(r, fragments, l->fragments);
+		l->fragments = 0;
+	}
+}
+
+#define SET_SAMPLE(r, name, s)                                                                                         \
+	do {                                                                                                           \
+		if ((s)->count) {                                                                                      \
+			flow_record_set(r, name##_sum, (s)->sum);                                                      \
+			flow_record_set(r, name##_count, (s)->count);                                                  \
+			flow_record_set(r, name##_max, (s)->max);                                                      \
+			*(s) = (struct sample){0};                                                                     \
+		}                                                                                                      \
+	} while (0)
+
+#define SET_BOTH(r, name, tx, rx, field)                                                                               \
+	do {                                                                                                           \
+		flow_record_set(r, name##_tx, (tx)->field);                                                            \
+		flow_record_set(r, name##_rx, (rx)->field);                                                            \
+		(tx)->field = (rx)->field = 0;                                                                         \
+	} while (0)
+
+static void set_tcp(struct flow_record *r, const struct flow *f, struct tcp *c)
+{
+	struct tcp_side *tx = &c->side[f->client], *rx = &c->side[!f->client];
+	flow_record_set(r, syn_count, c->syn_count);
+	flow_record_set(r, synack_count, c->synack_count);
+	flow_record_set(r, fin_count, c->fin_count);
+	c->syn_count = c->synack_count = c->fin_count = 0;
+	SET_BOTH(r, retrans, tx, rx, retrans);
+	SET_BOTH(r, ack_retrans, tx, rx, ack_retrans);
+	SET_BOTH(r, ooo, tx, rx, ooo);
+	SET_BOTH(r, zero_win, tx, rx, zero_window);
+	SET_BOTH(r, keepalive, tx, rx, keepalive);
+	uint64_t gap_tx = tx->gap_bytes - tx->gap_reported, gap_rx = rx->gap_bytes - rx->gap_reported;
+	tx->gap_reported = tx->gap_bytes;
+	rx->gap_reported = rx->gap_bytes;
+	if (gap_tx)
+		flow_record_set(r, gap_bytes_tx, gap_tx);
+	if (gap_rx)
+		flow_record_set(r, gap_bytes_rx, gap_rx);
+	if (gap_tx + gap_rx)
+		flow_record_set(r, gap_bytes, gap_tx + gap_rx);
+	if (c->rtt_server_ns >= 0 && !(c->rtt_reported & RTT_SERVER)) {
+		flow_record_set(r, rtt_server_ns, c->rtt_server_ns);
+		c->rtt_reported |= RTT_SERVER;
+	}
+	if (c->rtt_client_ns >= 0 && !(c->rtt_reported & RTT_CLIENT)) {
+		flow_record_set(r, rtt_client_ns, c->rtt_client_ns);
+		if (c->rtt_ns >= 0)
+			flow_record_set(r, rtt_ns, c->rtt_ns);
+		c->rtt_reported |= RTT_CLIENT;
+	}
+	SET_SAMPLE(r, srt, &tx->srt);
+	SET_SAMPLE(r, art, &rx->turn);
+	SET_SAMPLE(r, cit, &tx->turn);
+	/* measured from the wrong end, of no record */
+	rx->srt = (struct sample){0};
+}
+
+/* A flow of one SYN has no second tier, and nothing to tell but the SYN. */
+static void set_lone_syn(struct flow_record *r, const struct flow *f)
+{
+	struct tcp_side none[2] = {0};
+	flow_record_set(r, syn_count, !(f->flags & FLOW_FROZEN));
+	flow_record_set(r, synack_count, 0);
+	flow_record_set(r, fin_count, 0);
+	SET_BOTH(r, retrans, &none[0], &none[1], retrans);
+	SET_BOTH(r, ack_retrans, &none[0], &none[1], ack_retrans);
+	SET_BOTH(r, ooo, &none[0], &none[1], ooo);
+	SET_BOTH(r, zero_win, &none[0], &none[1], zero_window);
+	SET_BOTH(r, keepalive, &none[0], &none[1], keepalive);
+}
+
+void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, bool last)
+{
+	struct flow_record *r = &t->record;
+	unsigned tx = f->client, rx = !f->client;
+	r->present[0] = r->present[1] = 0;
+	flow_record_set(r, flow_id, flow_id(t, f));
+	flow_record_set(r, pair_id, pair_id(f));
+	flow_record_set(r, start_time, f->packets[0] | f->packets[1] ? f->span_ns : f->last_ns);
+	flow_record_set(r, end_time, f->last_ns);
+	flow_record_set(r, duration_ns, f->last_ns - f->start_ns);
+	flow_record_set(r, close_type, close_type_names[close_type]);
+	flow_record_set(r, is_new_flow, !(f->flags & FLOW_FROZEN));
+	flow_record_set(r, signal_source, "packet");
+	if (f->key.tap)
+		flow_record_set(r, tap_port, f->key.tap);
+	set_ends(r, f);
+	set_link(t, r, f);
+	const char *protocol = protocol_names[f->key.protocol];
+	flow_record_set(r, protocol, protocol ? protocol : t->protocol_names[f->key.protocol]);
+	flow_record_set(r, packet_tx, f->packets[tx]);
+	flow_record_set(r, packet_rx, f->packets[rx]);
+	flow_record_set(r, byte_tx, f->bytes[tx]);
+	flow_record_set(r, byte_rx, f->bytes[rx]);
+	flow_record_set(r, l3_byte_tx, f->l3_bytes[tx]);
+	flow_record_set(r, l3_byte_rx, f->l3_bytes[rx]);
+	flow_record_set(r, l4_byte_tx, f->l4_bytes[tx]);
+	flow_record_set(r, l4_byte_rx, f->l4_bytes[rx]);
+	if (f->bad_checksum)
+		flow_record_set(r, bad_checksum, f->bad_checksum);
+	if (f->key.protocol == IP_TCP) {
+		flow_record_set(r, tcp_flags_tx, f->tcp_flags[tx]);
+		flow_record_set(r, tcp_flags_rx, f->tcp_flags[rx]);
+		struct tcp *c = flow_tcp(t, f);
+		if (c)
+			set_tcp(r, f, c);
+		else if (!(f->flags & FLOW_NO_TCP))
+			set_lone_syn(r, f);
+	}
+	if (f->flags & FLOW_TRUNCATED)
+		flow_record_set(r, truncated, true);
+	if (flow_is_midstream(t, f))
+		flow_record_set(r, midstream, true);
+	/* The next span begins. What of this one was read is in *r. */
+	flow_change_begin(f);
+	for (unsigned i = 0; i < 2; i++) {
+		publish(f->packets[i], 0);
+		publish(f->bytes[i], 0);
+		publish(f->l3_bytes[i], 0);
+		publish(f->l4_bytes[i], 0);
+		f->tcp_flags[i] = 0;
+	}
+	flow_change_end(f);
+	f->bad_checksum = 0;
+	f->flags |= FLOW_FROZEN;
+	publish_add(t->counters.records, 1);
+	t->calls->report(t->ctx, f, r, last);
+}
+
+bool flow_is_midstream(const struct flowtab *t, const struct flow *f)
+{
+	(void)t;
+	return f->key.protocol == IP_TCP && !(f->flags & (FLOW_SYN_0 | FLOW_SYN_1));
+}
+
+void flow_mark_truncated(struct flow *f)
+{
+	f->flags |= FLOW_TRUNCATED;
+}

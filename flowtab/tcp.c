@@ -1,0 +1,545 @@
+#include "internal.h"
+
+/* The state machine, and performance as far as two directions of headers tell it. Retransmissions are told apart as
+ * tshark's TCP analysis does (Wireshark User's Guide, "TCP Analysis"), with one difference: bytes that were never seen
+ * are not a retransmission, although their acknowledgment may have been captured before them. */
+
+#define FAST_RETRANSMIT_NS (20 * NS_PER_MS)
+#define DISORDER_NS (3 * NS_PER_MS) /* where the handshake was not seen, so that the round trip is not known */
+#define WINDOW_LEAST (4 << 20)      /* of what may be sent beyond the last acknowledgment, in a capture with losses */
+#define STRANGE_MAX 8               /* packets in a row that are far off: then the sequence has jumped */
+
+static void sample_add(struct sample *s, int64_t ns)
+{
+	if (ns < 0) /* the clock stepped back in between */
+		return;
+	s->sum += ns;
+	s->max = max_of(s->max, ns);
+	s->count++;
+}
+
+enum flow_state tcp_first_state(const struct packet *p)
+{
+	uint8_t flags = p->tcp_flags;
+	if (flags & TCP_SYN) {
+		if (flags & (TCP_FIN | TCP_RST))
+			return FLOW_EXCEPTION;
+		return flags & TCP_ACK ? FLOW_OPENING_2 : FLOW_OPENING_1;
+	}
+	if (flags & TCP_RST)
+		return FLOW_RESET;
+	if (flags & TCP_FIN)
+		return flags & TCP_ACK ? FLOW_CLOSING_1 : FLOW_EXCEPTION;
+	return flags & TCP_ACK ? FLOW_ESTABLISHED : FLOW_EXCEPTION;
+}
+
+bool tcp_is_reuse(const struct flowtab *t, const struct flow *f, const struct packet *p)
+{
+	unsigned direction = p->direction;
+	const struct tcp *c = flow_tcp(t, f);
+	if (!c) {
+		/* Of a flow without second tier the first packet's number is known: a lone SYN's, or that of a flow that
+		 * was refused one or has closed. */
+		bool same_direction = direction == !!(f->flags & FLOW_FIRST_1);
+		if (f->state == FLOW_LINGER)
+			return !same_direction || p->seq != f->mark;
+		if (f->flags & (FLOW_SYN_0 << direction))
+			return same_direction && p->seq != f->mark;
+		return f->state != FLOW_OPENING_1;
+	}
+	const struct tcp_side *s = &c->side[direction];
+	if (s->flags & SIDE_ISN)
+		return s->isn != p->seq;
+	if (f->state == FLOW_OPENING_1 || f->state == FLOW_OPENING_2)
+		return false; /* both ends open at once, or the SYN comes after its SYN-ACK */
+	/* A SYN that came after the data it precedes. */
+	return !(s->flags & SIDE_STARTED) || s->stream_next - p->seq - 1 > 0xffff;
+}
+
+static bool attach(struct flowtab *t, struct flow *f)
+{
+	uint32_t index = pool_take(&t->tcp, &flow_shard(t, f)->tcp);
+	if (index == POOL_NONE) {
+		publish_add(t->counters.tcp_refused, 1);
+		f->flags |= FLOW_NO_TCP | FLOW_TRUNCATED;
+		return false;
+	}
+	f->tcp = index;
+	struct tcp *c = pool_at(&t->tcp, index);
+	memset(c, 0, sizeof *c);
+	for (unsigned i = 0; i < 2; i++)
+		c->side[i].head = c->side[i].tail = POOL_NONE;
+	c->rtt_ns = c->rtt_client_ns = c->rtt_server_ns = -1;
+	c->talker = c->syn_direction = 2;
+	return true;
+}
+
+/* The lone SYN that the flow began with. */
+static void attach_syn(struct flow *f, struct tcp *c)
+{
+	unsigned direction = !!(f->flags & FLOW_FIRST_1);
+	struct tcp_side *s = &c->side[direction];
+	s->isn = f->mark;
+	s->next = f->mark + 1;
+	s->next_ns = f->start_ns;
+	s->flags = SIDE_KNOWN | SIDE_ISN;
+	if (f->syn_scale != 255) {
+		s->flags |= SIDE_SCALE;
+		s->scale = f->syn_scale;
+	}
+	stream_start(s, s->next);
+	c->syn_ns = f->start_ns;
+	c->syn_direction = (uint8_t)direction;
+	c->syn_count = !(f->flags & FLOW_FROZEN); /* else it was in the record that has left */
+}
+
+void tcp_free(struct flowtab *t, struct flow *f)
+{
+	struct tcp *c = flow_tcp(t, f);
+	if (!c)
+		return;
+	stream_drop(t, f, c);
+	pool_give(&t->tcp, &flow_shard(t, f)->tcp, f->tcp);
+	f->tcp = POOL_NONE;
+}
+
+/* Holes: what the other packets went past and what was not seen since. */
+static void hole_open(struct tcp_side *s, uint32_t from, uint32_t to)
+{
+	if (s->holes == TCP_HOLES) { /* the lowest is forgotten */
+		memmove(&s->hole[0], &s->hole[1], sizeof s->hole[0] * (TCP_HOLES - 1));
+		s->holes--;
+	}
+	s->hole[s->holes].from = from;
+	s->hole[s->holes].to = to;
+	s->holes++;
+}
+
+static void hole_remove(struct tcp_side *s, unsigned i)
+{
+	s->holes--;
+	memmove(&s->hole[i], &s->hole[i + 1], sizeof s->hole[0] * (s->holes - i));
+}
+
+/* Marks from..to as seen. True: some of it was in a hole. */
+static bool hole_fill(struct tcp_side *s, uint32_t from, uint32_t to)
+{
+	bool new = false;
+	for (unsigned i = 0; i < s->holes;) {
+		uint32_t low = s->hole[i].from, high = s->hole[i].to;
+		if (seq_diff(to, low) <= 0 || seq_diff(from, high) >= 0) {
+			i++;
+			continue;
+		}
+		new = true;
+		bool left = seq_diff(from, low) > 0, right = seq_diff(high, to) > 0;
+		if (!left && !right) {
+			hole_remove(s, i);
+			continue;
+		}
+		if (left)
+			s->hole[i].to = from;
+		else
+			s->hole[i].from = to;
+		if (left && right && s->holes < TCP_HOLES) {
+			memmove(&s->hole[i + 2], &s->hole[i + 1], sizeof s->hole[0] * (s->holes - i - 1));
+			s->hole[i + 1].from = to;
+			s->hole[i + 1].to = high;
+			s->holes++;
+		}
+		i++;
+	}
+	return new;
+}
+
+/* What is acknowledged will not be sent again but spuriously. Where nobody reads the stream, holes are its gaps. */
+static void holes_acked(const struct flow *f, struct tcp_side *s, uint32_t ack)
+{
+	while (s->holes && seq_diff(ack, s->hole[0].to) >= 0) {
+		if (f->flags & FLOW_BYTES_OFF)
+			s->gap_bytes += s->hole[0].to - s->hole[0].from;
+		hole_remove(s, 0);
+	}
+}
+
+/* Whether the numbers are too far off to be of this connection. */
+static bool is_strange(const struct tcp_side *s, const struct tcp_side *peer, uint32_t seq, uint32_t end)
+{
+	if (!(s->flags & SIDE_KNOWN))
+		return false;
+	int32_t ahead = seq_diff(end, s->next);
+	if (ahead <= 0)
+		return ahead < -SEQUENCE_FAR;
+	if (ahead > SEQUENCE_FAR || seq_diff(seq, s->next) > SEQUENCE_FAR)
+		return true;
+	if (seq == s->next || (peer->flags & (SIDE_ACK | SIDE_SCALE)) != (SIDE_ACK | SIDE_SCALE))
+		return false;
+	uint32_t window = peer->window_max << (s->flags & SIDE_SCALE ? peer->scale : 0);
+	int64_t room = max_of((int64_t)WINDOW_LEAST, 2 * (int64_t)window);
+	return seq_diff(end, peer->ack) > room;
+}
+
+static bool rst_is_valid(const struct flow *f, const struct tcp_side *s, const struct tcp_side *peer,
+                         const struct packet *p)
+{
+	if (f->state == FLOW_OPENING_1)
+		/* RFC 9293 §3.10.7.3: the answer to a SYN is known by what it acknowledges. */
+		return (p->tcp_flags & TCP_ACK) && (peer->flags & SIDE_ISN) ? p->ack == peer->next || s->flags & SIDE_KNOWN
+		                                                            : true;
+	if (!(s->flags & SIDE_KNOWN))
+		return true;
+	int32_t from_next = seq_diff(p->seq, s->next);
+	if (from_next >= -1 && from_next <= 1)
+		return true;
+	if (!(peer->flags & SIDE_ACK))
+		return from_next > -SEQUENCE_FAR && from_next < SEQUENCE_FAR;
+	/* Within the window that the peer had announced (RFC 9293 §3.10.7.4), or what of it this capture can know. */
+	uint32_t window = max_of((uint32_t)peer->window << (s->flags & peer->flags & SIDE_SCALE ? peer->scale : 0), 65535u);
+	int32_t from_ack = seq_diff(p->seq, peer->ack);
+	return from_ack >= -1 && from_ack <= (int32_t)window;
+}
+
+static enum flow_state state_after_rst(enum flow_state state)
+{
+	switch (state) {
+	case FLOW_OPENING_1:
+		return FLOW_RESET_OPENING_1;
+	case FLOW_OPENING_2:
+		return FLOW_RESET_OPENING_2;
+	case FLOW_QUEUE_LACK:
+		return FLOW_RESET_QUEUE_LACK;
+	case FLOW_CLOSING_1:
+	case FLOW_CLOSING_2:
+		return FLOW_RESET_CLOSING;
+	case FLOW_ESTABLISHED:
+	case FLOW_EXCEPTION:
+		return FLOW_RESET;
+	default:
+		return state; /* the first RST counts */
+	}
+}
+
+/* c is NULL where the second tier was refused: then flags alone decide. */
+static void step(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p)
+{
+	unsigned direction = p->direction;
+	uint8_t flags = p->tcp_flags;
+	enum flow_state state = f->state, next = state;
+	if (state == FLOW_RESET || state == FLOW_RESET_CLOSING ||
+	    (state >= FLOW_RESET_OPENING_1 && state <= FLOW_RESET_QUEUE_LACK))
+		return;
+	if (flags & TCP_RST) {
+		if (c && !rst_is_valid(f, &c->side[direction], &c->side[!direction], p))
+			return;
+		if (direction)
+			f->flags |= FLOW_RST_1;
+		next = state_after_rst(state);
+	} else if (flags & TCP_SYN) {
+		if (flags & TCP_FIN)
+			return;
+		bool first = !(f->flags & (FLOW_SYN_0 << direction));
+		f->flags |= FLOW_SYN_0 << direction;
+		if (flags & TCP_ACK) {
+			if (state == FLOW_OPENING_1)
+				next = FLOW_OPENING_2;
+			else if (state == FLOW_ESTABLISHED && c && !first && c->handshake_acked && c->talker == 2)
+				next = FLOW_QUEUE_LACK;
+		} else if (state == FLOW_OPENING_1 && (f->flags & (FLOW_SYN_0 | FLOW_SYN_1)) == (FLOW_SYN_0 | FLOW_SYN_1)) {
+			next = FLOW_OPENING_2;
+		}
+	} else if (flags & TCP_FIN) {
+		f->flags |= FLOW_FIN_0 << direction;
+		next = (f->flags & (FLOW_FIN_0 | FLOW_FIN_1)) == (FLOW_FIN_0 | FLOW_FIN_1) ? FLOW_CLOSING_2 : FLOW_CLOSING_1;
+	} else if (flags & TCP_ACK) {
+		bool from_client = direction == f->client;
+		if (state == FLOW_OPENING_1 && (from_client || p->payload_len))
+			next = FLOW_ESTABLISHED;
+		else if (state == FLOW_OPENING_2 || state == FLOW_EXCEPTION)
+			next = FLOW_ESTABLISHED;
+		else if (state == FLOW_QUEUE_LACK && !from_client)
+			next = FLOW_ESTABLISHED;
+	}
+	if (next != state)
+		flow_set_state(t, f, next);
+}
+
+/* The first packet's flags have given the flow its state; here they only leave their marks. */
+static void mark_first(struct flow *f, const struct packet *p)
+{
+	if (f->state == FLOW_EXCEPTION)
+		return;
+	if (p->tcp_flags & TCP_SYN)
+		f->flags |= FLOW_SYN_0 << p->direction;
+	if (p->tcp_flags & TCP_FIN)
+		f->flags |= FLOW_FIN_0 << p->direction;
+	if ((p->tcp_flags & TCP_RST) && p->direction)
+		f->flags |= FLOW_RST_1;
+}
+
+static bool is_bare_ack(const struct packet *p)
+{
+	return !p->payload_len && (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) == TCP_ACK;
+}
+
+/* SYN, SYN-ACK and the ACK of it: how often, and the round trip. */
+static void handshake(struct tcp *c, const struct packet *p, int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
+	if (p->tcp_flags & TCP_SYN) {
+		if (!(s->flags & SIDE_ISN)) {
+			s->flags |= SIDE_ISN;
+			s->isn = p->seq;
+			stream_start(s, p->seq + 1);
+		}
+		if (p->window_scale != 255) {
+			s->flags |= SIDE_SCALE;
+			s->scale = min_of(p->window_scale, (uint8_t)14);
+		}
+		if (!(p->tcp_flags & TCP_ACK)) {
+			c->syn_count++;
+			c->syn_ns = ts_ns;
+			c->syn_direction = (uint8_t)direction;
+			return;
+		}
+		c->synack_count++;
+		if (s->flags & SIDE_RETRANS)
+			s->ack_retrans++;
+		if (!(peer->flags & SIDE_STARTED)) /* its SYN was not seen, but is told by what is acknowledged */
+			stream_start(peer, p->ack);
+		c->synack_ns = ts_ns;
+		if (c->rtt_server_ns < 0 && c->syn_direction == !direction && ts_ns >= c->syn_ns)
+			c->rtt_server_ns = ts_ns - c->syn_ns;
+		return;
+	}
+	if ((p->tcp_flags & (TCP_RST | TCP_ACK)) != TCP_ACK || !c->synack_ns || !(peer->flags & SIDE_ISN) ||
+	    p->ack - peer->isn - 1 > 0xffff)
+		return;
+	bool repeat = p->ack == peer->isn + 1 && is_bare_ack(p) && c->talker == 2 && !(s->flags & SIDE_KEEPALIVE) &&
+	              !(peer->flags & SIDE_KEEPALIVE);
+	if (c->handshake_acked) {
+		if (repeat && direction != c->syn_direction)
+			return;
+		s->ack_retrans += repeat && p->window == c->handshake_window && p->seq == s->next;
+		return;
+	}
+	if (direction != c->syn_direction && c->syn_direction != 2)
+		return;
+	c->handshake_acked = true;
+	c->handshake_window = p->window;
+	if (ts_ns >= c->synack_ns) {
+		c->rtt_client_ns = ts_ns - c->synack_ns;
+		if (c->rtt_server_ns >= 0)
+			c->rtt_ns = c->rtt_server_ns + c->rtt_client_ns;
+	}
+}
+
+/* Retransmitted, out of order, keep-alive, zero window. Returns true for new data. */
+static bool analyse(struct tcp *c, const struct packet *p, int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
+	uint8_t flags = p->tcp_flags;
+	uint32_t len = p->payload_len;
+	uint32_t advance = !!(flags & (TCP_SYN | TCP_FIN));
+	uint32_t end = p->seq + len + advance;
+	bool plain = !(flags & (TCP_SYN | TCP_FIN | TCP_RST));
+	s->flags &= (uint16_t)~(SIDE_RETRANS | SIDE_KEEPALIVE);
+	if (!p->window && plain)
+		s->zero_window++;
+	if (unlikely(flags & TCP_RST))
+		return false;
+	if (unlikely(!(s->flags & SIDE_KNOWN))) {
+		s->flags |= SIDE_KNOWN;
+		s->next = end;
+		s->next_ns = ts_ns;
+		return len && !(flags & TCP_SYN);
+	}
+	int32_t ahead = seq_diff(p->seq, s->next);
+	if (likely(!ahead)) {
+		if (len == 1 && !peer->window && (peer->flags & SIDE_ACK))
+			return false; /* a probe of the peer's zero window does not advance */
+	} else if (ahead > 0) {
+		hole_open(s, s->next, p->seq);
+	} else if (ahead == -1 && len <= 1 && plain) {
+		s->keepalive++;
+		s->flags |= SIDE_KEEPALIVE;
+		return false;
+	} else if (len || advance) {
+		bool behind = !(len > 1 && ahead == -1); /* new data behind a probe's byte */
+		bool known_to_peer = len && (peer->flags & SIDE_ACK) && seq_diff(peer->last_ack, p->seq + len) >= 0;
+		bool in_hole = s->holes && hole_fill(s, p->seq, end);
+		if (known_to_peer) {
+			s->flags |= SIDE_RETRANS;
+		} else if (behind) {
+			bool fast = peer->dup_acks >= 2 && peer->last_ack == p->seq &&
+			            ts_ns - peer->ack_ns < FAST_RETRANSMIT_NS;
+			int64_t disorder = c->rtt_ns > 0 ? c->rtt_ns : DISORDER_NS;
+			if (!fast && in_hole && ts_ns - s->next_ns < disorder && s->next != end)
+				s->ooo++;
+			else
+				s->flags |= SIDE_RETRANS;
+		}
+		if (s->flags & SIDE_RETRANS)
+			s->retrans++;
+	}
+	if (seq_diff(end, s->next) > 0) {
+		s->next = end;
+		s->next_ns = ts_ns;
+		return len && !(flags & TCP_SYN);
+	}
+	return false;
+}
+
+static void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
+	uint32_t ack = p->ack;
+	bool bare = is_bare_ack(p);
+	bool duplicate = bare && p->window && p->window == s->window && p->seq == s->next && (s->flags & SIDE_ACK) &&
+	                 ack == s->last_ack && !(peer->flags & SIDE_KEEPALIVE);
+	s->dup_acks = duplicate ? (uint8_t)(s->dup_acks + (s->dup_acks < 255)) : 0;
+	bool far = (peer->flags & SIDE_KNOWN) && (seq_diff(ack, peer->next) > SEQUENCE_FAR ||
+	                                          seq_diff(ack, peer->next) < -SEQUENCE_FAR);
+	s->ack_ns = ts_ns;
+	if (unlikely(far))
+		return;
+	s->last_ack = ack;
+	bool more = !(s->flags & SIDE_ACK) || seq_diff(ack, s->ack) > 0;
+	s->flags |= SIDE_ACK;
+	if (bare && (peer->flags & SIDE_SRT) && seq_diff(ack, peer->srt_seq) >= 0) {
+		peer->flags &= (uint16_t)~SIDE_SRT;
+		sample_add(&peer->srt, ts_ns - peer->srt_ns);
+	}
+	if (more) {
+		s->ack = ack;
+		if (peer->holes)
+			holes_acked(f, peer, ack);
+		stream_acked(t, f, c, !direction, ts_ns);
+	}
+}
+
+static void take_turn(struct tcp *c, const struct packet *p, int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
+	if (c->talker == !direction)
+		sample_add(&s->turn, ts_ns - peer->data_ns);
+	c->talker = (uint8_t)direction;
+	s->data_ns = ts_ns;
+	s->srt_ns = ts_ns;
+	s->srt_seq = p->seq + p->payload_len;
+	s->flags |= SIDE_SRT;
+	peer->flags &= (uint16_t)~SIDE_SRT; /* its data are acknowledged together with data, if at all */
+}
+
+static bool fins_acked(const struct tcp *c)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		const struct tcp_side *s = &c->side[i], *peer = &c->side[!i];
+		if (!(s->flags & SIDE_FIN) || !(peer->flags & SIDE_ACK) || seq_diff(peer->ack, s->fin + 1) < 0)
+			return false;
+	}
+	return true;
+}
+
+static void take_fin(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
+{
+	struct tcp_side *s = &c->side[p->direction];
+	uint32_t fin = p->seq + p->payload_len;
+	c->fin_count++;
+	if ((s->flags & SIDE_FIN) || ((s->flags & SIDE_STARTED) && seq_diff(fin, s->stream_next) < 0))
+		return; /* again, or before data that was seen: not its end */
+	s->flags |= SIDE_FIN;
+	s->fin = fin;
+	stream_fin(t, f, c, p->direction, ts_ns);
+}
+
+/* Whoever is the client by this packet's flags. */
+static void orient(struct flow *f, const struct packet *p)
+{
+	if (!(p->tcp_flags & TCP_SYN) || (p->tcp_flags & (TCP_FIN | TCP_RST)))
+		return;
+	if (!(p->tcp_flags & TCP_ACK)) {
+		/* With SYNs of both ends it is who was first. */
+		if (!(f->flags & (FLOW_SYN_0 << !p->direction)))
+			flow_orient(f, p->direction, SCORE_SYN);
+	} else if (!(f->flags & (FLOW_SYN_0 | FLOW_SYN_1) & ~(unsigned)(FLOW_SYN_0 << p->direction))) {
+		flow_orient(f, !p->direction, SCORE_SYN);
+	}
+}
+
+bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	uint8_t flags = p->tcp_flags;
+	bool first = !(f->flags & (FLOW_SEEN_0 | FLOW_SEEN_1));
+	f->tcp_flags[direction] |= flags;
+	if (unlikely(flags & TCP_SYN))
+		orient(f, p);
+	struct tcp *c = flow_tcp(t, f);
+	if (unlikely(!c)) {
+		if (first && (flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN && !p->payload_len) {
+			f->flags |= FLOW_SYN_0 << direction;
+			f->syn_scale = p->window_scale == 255 ? 255 : min_of(p->window_scale, (uint8_t)14);
+			return false;
+		}
+		if ((f->flags & FLOW_NO_TCP) || !attach(t, f)) {
+			enum flow_state before = f->state;
+			if (first)
+				mark_first(f, p);
+			else
+				step(t, f, NULL, p);
+			return before == FLOW_CLOSING_2 && is_bare_ack(p);
+		}
+		c = flow_tcp(t, f);
+		if (!first)
+			attach_syn(f, c);
+	}
+	struct tcp_side *s = &c->side[direction];
+	uint32_t end = p->seq + p->payload_len + !!(flags & (TCP_SYN | TCP_FIN));
+	if (unlikely(is_strange(s, &c->side[!direction], p->seq, end)) && !(flags & TCP_RST)) {
+		if (++s->strange < STRANGE_MAX)
+			return false;
+		stream_jump(t, f, c, direction, p->seq, ts_ns);
+		s->next = p->seq;
+		s->holes = 0;
+	}
+	s->strange = 0;
+	if (unlikely(first))
+		mark_first(f, p);
+	else
+		step(t, f, c, p);
+	bool new_data = analyse(c, p, ts_ns);
+	if (unlikely((flags & TCP_SYN) || !c->handshake_acked || c->talker == 2))
+		handshake(c, p, ts_ns);
+	if ((flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
+		acknowledge(t, f, c, p, ts_ns);
+	if (!(flags & TCP_RST)) {
+		s->window = p->window;
+		s->window_max = max_of(s->window_max, (uint32_t)p->window);
+	}
+	if (new_data)
+		take_turn(c, p, ts_ns);
+	if (p->payload_len && !(flags & TCP_RST) && !(s->flags & SIDE_KEEPALIVE))
+		stream_bytes(t, f, c, direction, p->seq + !!(flags & TCP_SYN), p, ts_ns);
+	if (flags & TCP_FIN && !(flags & (TCP_SYN | TCP_RST)))
+		take_fin(t, f, c, p, ts_ns);
+	return f->state == FLOW_CLOSING_2 && fins_acked(c);
+}
+
+bool flow_acked(const struct flowtab *t, const struct flow *f, unsigned direction, uint32_t *ret_ack)
+{
+	const struct tcp *c = flow_tcp(t, f);
+	if (!c || !(c->side[!direction].flags & SIDE_ACK))
+		return false;
+	*ret_ack = c->side[!direction].ack;
+	return true;
+}
+
+uint64_t flow_gap_bytes(const struct flowtab *t, const struct flow *f, unsigned direction)
+{
+	const struct tcp *c = flow_tcp(t, f);
+	return c ? c->side[direction].gap_bytes : 0;
+}
