@@ -7,75 +7,74 @@
 
 const char *const decode_result_names[DECODE_RESULT_COUNT] = {
 #define X(name, key, meaning) [DECODE_##name] = key,
-	DECODE_RESULTS(X)
+    DECODE_RESULTS(X)
 #undef X
 };
 
 /* Index: enum tunnel_type, then the bit of DECAP_VXLAN_NSH. */
 static const char *const decap_names[] = {
-	"none",       "VXLAN", "Geneve", "GRE",  "NVGRE", "ERSPAN-I", "ERSPAN-II",
-	"ERSPAN-III", "IPIP",  "6in4",   "4in6", "6in6",  "GTP-U",    "VXLAN-NSH",
-	NULL,
+    "none", "VXLAN", "Geneve", "GRE",  "NVGRE", "ERSPAN-I",  "ERSPAN-II", "ERSPAN-III",
+    "IPIP", "6in4",  "4in6",   "6in6", "GTP-U", "VXLAN-NSH", NULL,
 };
 /* DeepFlow's IPIP is IP of either version in IP of either version. */
 static const int decap_numbers[] = {0, 1, 4, 3, -1, -1, -1, -1, 2, 2, 2, 2, -1, 5};
 _Static_assert(array_size(decap_names) == TUNNEL_TYPES + 2 && array_size(decap_numbers) == TUNNEL_TYPES + 1,
-               "a name and a number for each tunnel type");
+	       "a name and a number for each tunnel type");
 
 static const char *const isolation_names[] = {"none", "vlan", "tunnel", NULL};
 
 const struct option decode_options[] = {
-	{
-		.name = "decap_type",
-		.type = OPTION_SET,
-		.offset = offsetof(struct decode_settings, decap_type),
-		.initial = "[VXLAN, Geneve, GRE, NVGRE, ERSPAN-I, ERSPAN-II, ERSPAN-III, IPIP, 6in4, 4in6, 6in6, GTP-U, "
-	                   "VXLAN-NSH]",
-		.choices = decap_names,
-		.choice_numbers = decap_numbers,
-		.meaning = "Tunnels that are opened: the flow is then the one inside, and its record keeps the tunnel's "
-	                   "endpoints and id. A tunnel that is not opened, or has nothing inside that is understood, is a "
-	                   "flow itself.",
-	},
-	{
-		.name = "vxlan_ports",
-		.type = OPTION_STRINGS,
-		.offset = offsetof(struct decode_settings, vxlan_ports),
-		.initial = "[4789, 8472]",
-		.meaning = "UDP ports that carry VXLAN: 4789 is the assigned one, 8472 that of Flannel, Cilium and older "
-	                   "Linux. At most 8.",
-	},
-	{
-		.name = "flow_isolation",
-		.type = OPTION_ENUM,
-		.offset = offsetof(struct decode_settings, flow_isolation),
-		.initial = "none",
-		.choices = isolation_names,
-		.meaning = "What keeps flows with the same addresses and ports apart: nothing, their VLAN ids, or the ids of "
-	                   "their tunnels (VNI, GRE key, NVGRE VSID, ERSPAN session; not GTP, which has an id for each "
-	                   "direction). Needed where tenants use the same addresses; wrong where the two directions of a "
-	                   "flow are seen with different ids.",
-	},
-	{
-		.name = "verify_l4_checksum",
-		.type = OPTION_BOOL,
-		.offset = offsetof(struct decode_settings, verify_l4_checksum),
-		.initial = "false",
-		.meaning = "Verifies the checksums of TCP, UDP, ICMP and ICMPv6 and flags packets in which they are wrong; "
-	                   "they are counted as any other. What the capture cut off cannot be verified, nor can packets "
-	                   "with IPv4 options or a source route; a checksum left for the sending NIC to complete is not "
-	                   "wrong.",
-	},
-	{.name = NULL},
+    {
+	.name = "decap_type",
+	.type = OPTION_SET,
+	.offset = offsetof(struct decode_settings, decap_type),
+	.initial = "[VXLAN, Geneve, GRE, NVGRE, ERSPAN-I, ERSPAN-II, ERSPAN-III, IPIP, 6in4, 4in6, 6in6, GTP-U, "
+		   "VXLAN-NSH]",
+	.choices = decap_names,
+	.choice_numbers = decap_numbers,
+	.meaning = "Tunnels that are opened: the flow is then the one inside, and its record keeps the tunnel's "
+		   "endpoints and id. A tunnel that is not opened, or has nothing inside that is understood, is a "
+		   "flow itself.",
+    },
+    {
+	.name = "vxlan_ports",
+	.type = OPTION_STRINGS,
+	.offset = offsetof(struct decode_settings, vxlan_ports),
+	.initial = "[4789, 8472]",
+	.meaning = "UDP ports that carry VXLAN: 4789 is the assigned one, 8472 that of Flannel, Cilium and older "
+		   "Linux. At most 8.",
+    },
+    {
+	.name = "flow_isolation",
+	.type = OPTION_ENUM,
+	.offset = offsetof(struct decode_settings, flow_isolation),
+	.initial = "none",
+	.choices = isolation_names,
+	.meaning = "What keeps flows with the same addresses and ports apart: nothing, their VLAN ids, or the ids of "
+		   "their tunnels (VNI, GRE key, NVGRE VSID, ERSPAN session; not GTP, which has an id for each "
+		   "direction). Needed where tenants use the same addresses; wrong where the two directions of a "
+		   "flow are seen with different ids.",
+    },
+    {
+	.name = "verify_l4_checksum",
+	.type = OPTION_BOOL,
+	.offset = offsetof(struct decode_settings, verify_l4_checksum),
+	.initial = "false",
+	.meaning = "Verifies the checksums of TCP, UDP, ICMP and ICMPv6 and flags packets in which they are wrong; "
+		   "they are counted as any other. What the capture cut off cannot be verified, nor can packets "
+		   "with IPv4 options or a source route; a checksum left for the sending NIC to complete is not "
+		   "wrong.",
+    },
+    {.name = NULL},
 };
 
 int decode_init(struct decode *d, const struct decode_settings *settings, uint64_t hash_seed, uint64_t shard_salt,
-                struct error *e)
+		struct error *e)
 {
 	*d = (struct decode){.settings = *settings, .hash_seed = hash_seed, .shard_salt = shard_salt};
 	if (settings->vxlan_ports.count > DECODE_VXLAN_PORTS)
 		return error_set(e, -EINVAL, "vxlan_ports: %zu ports, at most %d are possible",
-		                 settings->vxlan_ports.count, DECODE_VXLAN_PORTS);
+				 settings->vxlan_ports.count, DECODE_VXLAN_PORTS);
 	static const uint16_t fixed[] = {2152, 4790, 6081};
 	for (unsigned i = 0; i < array_size(fixed); i++)
 		d->tunnel_port_hint |= UINT64_C(1) << (fixed[i] & 63);
@@ -96,8 +95,8 @@ int decode_init(struct decode *d, const struct decode_settings *settings, uint64
 static inline enum decode_result decode_common(struct walk *w, const struct frame *f, uint32_t wire)
 {
 	const uint8_t *h = f->data + 14;
-	if (f->link_type != 1 || f->caplen < 14 + 20 + 20 || load_be16(f->data + 12) != ETHERTYPE_IPV4 || h[0] != 0x45 ||
-	    load_be16(h + 6) & 0x3fff)
+	if (f->link_type != 1 || f->caplen < 14 + 20 + 20 || load_be16(f->data + 12) != ETHERTYPE_IPV4 ||
+	    h[0] != 0x45 || load_be16(h + 6) & 0x3fff)
 		return NOT_OPENED;
 	uint32_t total = load_be16(h + 2);
 	if (total < 20 || total > wire - 14)
@@ -109,13 +108,13 @@ static inline enum decode_result decode_common(struct walk *w, const struct fram
 	if (unlikely(!ipv4_checksum_good(h, 20)))
 		p->flags |= PACKET_BAD_IP_CHECKSUM;
 	struct ip_view ip = {
-		.header = h,
-		.source = h + 12,
-		.target = h + 16,
-		.l3_len = total,
-		.version = 4,
-		.protocol = h[9],
-		.ttl = h[8],
+	    .header = h,
+	    .source = h + 12,
+	    .target = h + 16,
+	    .l3_len = total,
+	    .version = 4,
+	    .protocol = h[9],
+	    .ttl = h[8],
 	};
 	struct span s = {.at = h + 20, .cap = min_of(f->caplen - 14, total) - 20, .wire = total - 20};
 	w->layers = 1;

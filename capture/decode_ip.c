@@ -56,8 +56,8 @@ bool l4_checksum_good(const struct ip_view *ip, struct span s)
 	if (ip->protocol != IP_ICMP) {
 		uint32_t address_len = ip->version == 4 ? 4 : 16;
 		pseudo = sum_words(ip->source, address_len) + sum_words(ip->target, address_len) +
-		         __builtin_bswap16((uint16_t)s.wire) + __builtin_bswap16((uint16_t)(s.wire >> 16)) +
-		         ((uint64_t)ip->protocol << 8);
+			 __builtin_bswap16((uint16_t)s.wire) + __builtin_bswap16((uint16_t)(s.wire >> 16)) +
+			 ((uint64_t)ip->protocol << 8);
 	}
 	if (fold(pseudo + sum_words(s.at, s.wire)) == 0xffff)
 		return true;
@@ -131,22 +131,22 @@ static enum decode_result walk_l4(struct walk *w, const struct ip_view *ip, stru
 
 /* s: the fragment's data. */
 static enum decode_result walk_fragment(struct walk *w, const struct ip_view *ip, struct span s, uint32_t offset,
-                                        uint32_t id, bool more, uint32_t next_header_at)
+					uint32_t id, bool more, uint32_t next_header_at)
 {
 	uint32_t header_len = (uint32_t)(s.at - ip->header);
 	struct decode_fragment *f = &w->d->fragment;
 	*f = (struct decode_fragment){
-		.ip = ip->header,
-		.ip_captured = header_len + s.cap,
-		.header_len = header_len,
-		.next_header_at = next_header_at,
-		.data_len = s.wire,
-		.data_captured = s.cap,
-		.offset = offset,
-		.id = id,
-		.more = more,
-		.ip_version = ip->version,
-		.protocol = ip->protocol,
+	    .ip = ip->header,
+	    .ip_captured = header_len + s.cap,
+	    .header_len = header_len,
+	    .next_header_at = next_header_at,
+	    .data_len = s.wire,
+	    .data_captured = s.cap,
+	    .offset = offset,
+	    .id = id,
+	    .more = more,
+	    .ip_version = ip->version,
+	    .protocol = ip->protocol,
 	};
 	memcpy(f->source, ip->source, ip->version == 4 ? 4 : 16);
 	memcpy(f->target, ip->target, ip->version == 4 ? 4 : 16);
@@ -194,14 +194,14 @@ enum decode_result walk_ipv4(struct walk *w, struct span s)
 	else if (unlikely(!ipv4_checksum_good(h, header_len)))
 		w->p->flags |= PACKET_BAD_IP_CHECKSUM;
 	struct ip_view ip = {
-		.header = h,
-		.source = h + 12,
-		.target = h + 16,
-		.l3_len = total,
-		.version = 4,
-		.protocol = h[9],
-		.ttl = h[8],
-		.rerouted = header_len > 20, /* maybe: a source route is an option */
+	    .header = h,
+	    .source = h + 12,
+	    .target = h + 16,
+	    .l3_len = total,
+	    .version = 4,
+	    .protocol = h[9],
+	    .ttl = h[8],
+	    .rerouted = header_len > 20, /* maybe: a source route is an option */
 	};
 	s = span_from(s, header_len);
 	uint32_t fragment = load_be16(h + 6);
@@ -215,12 +215,10 @@ enum decode_result walk_ipv4(struct walk *w, struct span s)
 	return walk_l4(w, &ip, s);
 }
 
-/* RFC 2675: the length in the hop-by-hop header at s, 0 where there is none. */
-static uint32_t jumbo_length(struct span s)
+/* RFC 2675: the length in the hop-by-hop header at h, 0 where there is none. */
+static uint32_t jumbo_length(const uint8_t *h, uint32_t header_len)
 {
-	if (s.cap < 8)
-		return 0;
-	struct cursor c = cursor_make(s.at, min_of(s.cap, (s.at[1] + 1U) * 8));
+	struct cursor c = cursor_make(h, header_len);
 	cursor_skip(&c, 2);
 	while (cursor_left(&c) && !c.bad) {
 		uint8_t type = cursor_u8(&c);
@@ -239,7 +237,9 @@ static enum decode_result ipv6_length(const struct walk *w, struct span *s)
 	const uint8_t *h = s->at;
 	uint32_t len = load_be16(h + 4);
 	if (!len && h[6] == IP_HOP_BY_HOP) {
-		len = jumbo_length(span_from(*s, 40));
+		if (s->cap < 48 || s->cap < 40 + (h[41] + 1U) * 8)
+			return DECODE_TRUNCATED_IP;
+		len = jumbo_length(h + 40, (h[41] + 1U) * 8);
 		if (len && (len <= UINT16_MAX || len > UINT32_MAX - 40))
 			return DECODE_MALFORMED_IP;
 	} else if (!len && h[6] == IP_TCP && s->wire >= 60) {
@@ -264,13 +264,13 @@ enum decode_result walk_ipv6(struct walk *w, struct span s)
 		return r;
 	w->checked = false;
 	struct ip_view ip = {
-		.header = h,
-		.source = h + 8,
-		.target = h + 24,
-		.l3_len = s.wire,
-		.version = 6,
-		.protocol = h[6],
-		.ttl = h[7],
+	    .header = h,
+	    .source = h + 8,
+	    .target = h + 24,
+	    .l3_len = s.wire,
+	    .version = 6,
+	    .protocol = h[6],
+	    .ttl = h[7],
 	};
 	uint32_t next_header_at = 6;
 	s = span_from(s, 40);
@@ -301,7 +301,7 @@ enum decode_result walk_ipv6(struct walk *w, struct span s)
 			/* RFC 6946: a lone fragment is the packet */
 			if (fragment & 0xfff9)
 				return walk_fragment(w, &ip, s, fragment & 0xfff8, load_be32(s.at - 4), fragment & 1,
-				                     next_header_at);
+						     next_header_at);
 			next_header_at = (uint32_t)(here.at - h);
 			continue;
 		}

@@ -16,46 +16,46 @@ enum link_type {
 
 /* EtherTypes of protocols that are known and not followed. Ascending. */
 static const uint16_t other_ethertypes[] = {
-	0x0600,                                         /* XNS */
-	0x0842,                                         /* Wake-on-LAN */
-	0x0bad,                                         /* VINES */
-	0x2000,                                         /* CDP */
-	0x22ea, 0x22f0, 0x22f3, 0x22f4,                 /* MSRP, AVTP, TRILL, L2-IS-IS */
-	0x6001, 0x6002, 0x6003, 0x6004, 0x6005, 0x6006, 0x6007, /* DEC */
-	0x8035,                                         /* RARP */
-	0x809b, 0x80f3,                                 /* AppleTalk, AARP */
-	0x8137, 0x8138,                                 /* IPX */
-	0x8204,                                         /* QNX */
-	0x8808, 0x8809,                                 /* pause frames, slow protocols (LACP, OAM) */
-	0x880b,                                         /* PPP */
-	0x8863,                                         /* PPPoE discovery */
-	0x886c, 0x886d,                                 /* HomePNA, Intel teaming */
-	0x8870,                                         /* jumbo LLC */
-	0x887b,                                         /* HomePlug 1.0 */
-	0x888e,                                         /* EAPOL */
-	0x8892,                                         /* PROFINET */
-	0x8899,                                         /* Realtek remote control */
-	0x88a2, 0x88a4,                                 /* ATA over Ethernet, EtherCAT */
-	0x88ab,                                         /* POWERLINK */
-	0x88b5, 0x88b6, 0x88b7,                         /* IEEE 802 experimental and OUI-extended */
-	0x88b8, 0x88b9, 0x88ba,                         /* GOOSE, GSE, sampled values */
-	0x88c7,                                         /* WLAN pre-authentication */
-	0x88ca,                                         /* TIPC */
-	0x88cd,                                         /* SERCOS III */
-	0x88d9,                                         /* LLTD */
-	0x88dc,                                         /* WAVE */
-	0x88e1, 0x88e3, 0x88e5,                         /* HomePlug AV, MRP, MACsec */
-	0x88ee,                                         /* ELMI */
-	0x88f5, 0x88f6, 0x88f7, 0x88f8, 0x88fb,         /* MVRP, MMRP, PTP, NC-SI, PRP */
-	0x8902, 0x8906,                                 /* CFM, FCoE */
-	0x8912, 0x8914, 0x8915, 0x891d,                 /* mediaxtream, FIP, RoCE, TTE */
-	0x892f,                                         /* HSR */
-	0x893a,                                         /* IEEE 1905.1 */
-	0x8947,                                         /* GeoNetworking */
-	0x9000, 0x9003,                                 /* loopback (ECTP) */
-	0x99fe,                                         /* Cisco ACI */
-	0xa0ed,                                         /* LoWPAN encapsulation */
-	0xfcfc,                                         /* FCFT */
+    0x0600,                                                 /* XNS */
+    0x0842,                                                 /* Wake-on-LAN */
+    0x0bad,                                                 /* VINES */
+    0x2000,                                                 /* CDP */
+    0x22ea, 0x22f0, 0x22f3, 0x22f4,                         /* MSRP, AVTP, TRILL, L2-IS-IS */
+    0x6001, 0x6002, 0x6003, 0x6004, 0x6005, 0x6006, 0x6007, /* DEC */
+    0x8035,                                                 /* RARP */
+    0x809b, 0x80f3,                                         /* AppleTalk, AARP */
+    0x8137, 0x8138,                                         /* IPX */
+    0x8204,                                                 /* QNX */
+    0x8808, 0x8809,                                         /* pause frames, slow protocols (LACP, OAM) */
+    0x880b,                                                 /* PPP */
+    0x8863,                                                 /* PPPoE discovery */
+    0x886c, 0x886d,                                         /* HomePNA, Intel teaming */
+    0x8870,                                                 /* jumbo LLC */
+    0x887b,                                                 /* HomePlug 1.0 */
+    0x888e,                                                 /* EAPOL */
+    0x8892,                                                 /* PROFINET */
+    0x8899,                                                 /* Realtek remote control */
+    0x88a2, 0x88a4,                                         /* ATA over Ethernet, EtherCAT */
+    0x88ab,                                                 /* POWERLINK */
+    0x88b5, 0x88b6, 0x88b7,                                 /* IEEE 802 experimental and OUI-extended */
+    0x88b8, 0x88b9, 0x88ba,                                 /* GOOSE, GSE, sampled values */
+    0x88c7,                                                 /* WLAN pre-authentication */
+    0x88ca,                                                 /* TIPC */
+    0x88cd,                                                 /* SERCOS III */
+    0x88d9,                                                 /* LLTD */
+    0x88dc,                                                 /* WAVE */
+    0x88e1, 0x88e3, 0x88e5,                                 /* HomePlug AV, MRP, MACsec */
+    0x88ee,                                                 /* ELMI */
+    0x88f5, 0x88f6, 0x88f7, 0x88f8, 0x88fb,                 /* MVRP, MMRP, PTP, NC-SI, PRP */
+    0x8902, 0x8906,                                         /* CFM, FCoE */
+    0x8912, 0x8914, 0x8915, 0x891d,                         /* mediaxtream, FIP, RoCE, TTE */
+    0x892f,                                                 /* HSR */
+    0x893a,                                                 /* IEEE 1905.1 */
+    0x8947,                                                 /* GeoNetworking */
+    0x9000, 0x9003,                                         /* loopback (ECTP) */
+    0x99fe,                                                 /* Cisco ACI */
+    0xa0ed,                                                 /* LoWPAN encapsulation */
+    0xfcfc,                                                 /* FCFT */
 };
 
 static enum decode_result name_ethertype(unsigned type)
@@ -73,7 +73,7 @@ static enum decode_result name_ethertype(unsigned type)
 			high = middle;
 	}
 	return low < array_size(other_ethertypes) && other_ethertypes[low] == type ? DECODE_OTHER_L2
-	                                                                           : DECODE_UNKNOWN_ETHERTYPE;
+										   : DECODE_UNKNOWN_ETHERTYPE;
 }
 
 /* IEEE 802.2: what a service access point stands for. */
@@ -251,8 +251,8 @@ static bool looks_like_ip(const struct walk *w, struct span s)
 	return s.cap >= 40 && s.at[0] >> 4 == 6 && (load_be16(s.at + 4) + 40U <= s.wire || w->cut);
 }
 
-/* Whether s starts with an Ethernet header: an EtherType that pseudowires carry where it should be, and what follows does
- * not contradict it. */
+/* Whether s starts with an Ethernet header: an EtherType that pseudowires carry where it should be, and what follows
+ * does not contradict it. */
 static bool looks_like_ethernet(struct span s)
 {
 	if (s.cap < 15)
@@ -390,8 +390,8 @@ static enum decode_result walk_raw(struct walk *w, struct span s)
 	}
 }
 
-/* The address family is in the byte order of the host that captured (LINKTYPE_LOOP: in network order, mostly): families are
- * small numbers, so the order shows. */
+/* The address family is in the byte order of the host that captured (LINKTYPE_LOOP: in network order, mostly): families
+ * are small numbers, so the order shows. */
 static enum decode_result walk_null(struct walk *w, struct span s)
 {
 	if (s.cap < 4)

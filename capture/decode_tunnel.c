@@ -32,10 +32,10 @@ static enum decode_result enter(struct walk *w, const struct ip_view *ip, const 
 		bool cut;
 		uint32_t flags;
 	} before = {.vlan_count = p->vlan_count,
-	            .tunnel_count = p->tunnel_count,
-	            .layers = w->layers,
-	            .cut = w->cut,
-	            .flags = p->flags};
+		    .tunnel_count = p->tunnel_count,
+		    .layers = w->layers,
+		    .cut = w->cut,
+		    .flags = p->flags};
 	memcpy(before.mac_source, p->mac_source, 6);
 	memcpy(before.mac_target, p->mac_target, 6);
 
@@ -73,10 +73,10 @@ static enum decode_result walk_vxlan(struct walk *w, const struct ip_view *ip, b
 	if (generic_port && (!generic || s.at[0] & 0x01)) /* unknown, or an OAM packet */
 		return NOT_OPENED;
 	struct inside in = {
-		.type = TUNNEL_VXLAN,
-		.id = load_be24(s.at + 4),
-		.ethertype = generic ? carries[s.at[3]] : ETHERTYPE_TEB,
-		.s = span_from(s, 8),
+	    .type = TUNNEL_VXLAN,
+	    .id = load_be24(s.at + 4),
+	    .ethertype = generic ? carries[s.at[3]] : ETHERTYPE_TEB,
+	    .s = span_from(s, 8),
 	};
 	if (in.ethertype == ETHERTYPE_NSH ? !(w->d->settings.decap_type & DECAP_VXLAN_NSH) : !opens(w, TUNNEL_VXLAN))
 		return NOT_OPENED;
@@ -92,11 +92,10 @@ static enum decode_result walk_geneve(struct walk *w, const struct ip_view *ip, 
 	unsigned type = load_be16(s.at + 2);
 	if (s.at[0] >> 6 || s.at[1] & 0x80 || type < 0x0600 || s.cap < header_len) /* version, control packet */
 		return NOT_OPENED;
-	return enter(w, ip,
-	             &(struct inside){.type = TUNNEL_GENEVE,
-	                              .id = load_be24(s.at + 4),
-	                              .ethertype = type,
-	                              .s = span_from(s, header_len)});
+	return enter(
+	    w, ip,
+	    &(struct inside){
+		.type = TUNNEL_GENEVE, .id = load_be24(s.at + 4), .ethertype = type, .s = span_from(s, header_len)});
 }
 
 /* 3GPP TS 29.281 §5.1, §5.2: of the messages only the G-PDU carries a packet, and it doesn't say of which version. */
@@ -125,11 +124,10 @@ static enum decode_result walk_gtpu(struct walk *w, const struct ip_view *ip, st
 	unsigned version = s.cap ? s.at[0] >> 4 : 0;
 	if (version != 4 && version != 6)
 		return NOT_OPENED;
-	return enter(w, ip,
-	             &(struct inside){.type = TUNNEL_GTPU,
-	                              .id = id,
-	                              .ethertype = version == 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6,
-	                              .s = s});
+	return enter(
+	    w, ip,
+	    &(struct inside){
+		.type = TUNNEL_GTPU, .id = id, .ethertype = version == 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6, .s = s});
 }
 
 enum decode_result walk_udp_tunnel(struct walk *w, const struct ip_view *ip, unsigned port, struct span s)
@@ -150,7 +148,7 @@ enum decode_result walk_udp_tunnel(struct walk *w, const struct ip_view *ip, uns
 
 /* draft-foschiano-erspan §4: type I has no header, II has one of 8 bytes, III one of 12 and maybe 8 more. */
 static enum decode_result walk_erspan(struct walk *w, const struct ip_view *ip, unsigned type, bool sequence,
-                                      struct span s)
+				      struct span s)
 {
 	struct inside in = {.type = TUNNEL_ERSPAN_I, .ethertype = ETHERTYPE_TEB};
 	uint32_t header_len = 0;
@@ -166,8 +164,8 @@ static enum decode_result walk_erspan(struct walk *w, const struct ip_view *ip, 
 			header_len = s.at[11] & 1 ? 20 : 12;
 			unsigned frame_type = s.at[10] >> 2 & 0x1f;
 			if (frame_type == 2)
-				in.ethertype = s.cap > header_len && s.at[header_len] >> 4 == 6 ? ETHERTYPE_IPV6
-				                                                                : ETHERTYPE_IPV4;
+				in.ethertype =
+				    s.cap > header_len && s.at[header_len] >> 4 == 6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4;
 			else if (frame_type)
 				return NOT_OPENED;
 		} else {
@@ -201,9 +199,8 @@ static enum decode_result walk_gre(struct walk *w, const struct ip_view *ip, str
 		return walk_erspan(w, ip, type, sequence, s);
 	case ETHERTYPE_TEB:
 		if (key && !checksum && !sequence && opens(w, TUNNEL_NVGRE))
-			return enter(
-				w, ip,
-				&(struct inside){.type = TUNNEL_NVGRE, .id = id >> 8, .ethertype = type, .s = s});
+			return enter(w, ip,
+				     &(struct inside){.type = TUNNEL_NVGRE, .id = id >> 8, .ethertype = type, .s = s});
 		break;
 	case ETHERTYPE_IPV4:
 	case ETHERTYPE_IPV6:
@@ -231,7 +228,6 @@ enum decode_result walk_ip_tunnel(struct walk *w, const struct ip_view *ip, stru
 	enum tunnel_type type = types[ip->version == 6][inner6];
 	if (!opens(w, type))
 		return NOT_OPENED;
-	return enter(
-		w, ip,
-		&(struct inside){.type = type, .ethertype = inner6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4, .s = s});
+	return enter(w, ip,
+		     &(struct inside){.type = type, .ethertype = inner6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4, .s = s});
 }

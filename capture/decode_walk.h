@@ -1,9 +1,9 @@
 /* decode_walk.h - what the files of decode share; nobody else includes it.
  *
- * A walk follows one frame. Its functions take a span, the bytes that a layer may look at, and pass a shorter one on to the
- * next layer. They call each other as headers nest; every link header counts in `layers`, every tunnel in tunnel_count, so
- * that the depth is bounded. Each returns what the frame is; fields of the packet are written when that is known, but for
- * VLANs, tunnels, MACs and flags, which a tunnel that turns out not to be one takes back. */
+ * A walk follows one frame. Its functions take a span, the bytes that a layer may look at, and pass a shorter one on to
+ * the next layer. They call each other as headers nest; every link header counts in `layers`, every tunnel in
+ * tunnel_count, so that the depth is bounded. Each returns what the frame is; fields of the packet are written when
+ * that is known, but for VLANs, tunnels, MACs and flags, which a tunnel that turns out not to be one takes back. */
 #ifndef TS_CAPTURE_DECODE_WALK_H
 #define TS_CAPTURE_DECODE_WALK_H
 
@@ -64,8 +64,8 @@ struct walk {
 	struct packet *p;
 	uint16_t tap;
 	uint8_t layers;
-	bool cut;      /* the capture has less than was on the wire */
-	bool checked;  /* the outermost IP header was checked by whoever reassembled it */
+	bool cut;     /* the capture has less than was on the wire */
+	bool checked; /* the outermost IP header was checked by whoever reassembled it */
 };
 
 /* The IP header above the L4 header at hand. */
@@ -104,8 +104,8 @@ enum decode_result walk_ipv6(struct walk *w, struct span s);
 enum decode_result walk_udp_tunnel(struct walk *w, const struct ip_view *ip, unsigned port, struct span s);
 enum decode_result walk_ip_tunnel(struct walk *w, const struct ip_view *ip, struct span s);
 
-/* decode_ip.c: whether TCP, UDP, ICMP or ICMPv6 (all of it at s) has the checksum it should have, or the pseudo-header's
- * sum alone, which a sending host leaves for its NIC to complete. */
+/* decode_ip.c: whether TCP, UDP, ICMP or ICMPv6 (all of it at s) has the checksum it should have, or the
+ * pseudo-header's sum alone, which a sending host leaves for its NIC to complete. */
 bool l4_checksum_good(const struct ip_view *ip, struct span s);
 /* decode_ip.c: VLAN or tunnel ids as one number, by settings.flow_isolation. */
 uint32_t isolation_domain(const struct decode *d, const struct packet *p);
@@ -131,12 +131,12 @@ static inline bool ipv4_checksum_good(const uint8_t *header, uint32_t len)
 /* Key, hash, shard and direction. The key is built in whole words: its hashes read it at once, and a load that spans
  * several fresh stores would wait for them. */
 static inline void packet_set_key(const struct walk *w, const struct ip_view *ip, uint16_t source_port,
-                                  uint16_t target_port)
+				  uint16_t target_port)
 {
 	_Static_assert(offsetof(struct flow_key, port) == 32 && offsetof(struct flow_key, protocol) == 36 &&
-	                       offsetof(struct flow_key, ip_version) == 37 && offsetof(struct flow_key, tap) == 38 &&
-	                       offsetof(struct flow_key, domain) == 40,
-	               "the key is written as words");
+			   offsetof(struct flow_key, ip_version) == 37 && offsetof(struct flow_key, tap) == 38 &&
+			   offsetof(struct flow_key, domain) == 40,
+		       "the key is written as words");
 	const struct decode *d = w->d;
 	struct packet *p = w->p;
 	uint64_t s0, s1 = 0, t0, t1 = 0;
@@ -157,13 +157,13 @@ static inline void packet_set_key(const struct walk *w, const struct ip_view *ip
 	uint64_t flip = -(uint64_t)backwards;
 	uint64_t x0 = (s0 ^ t0) & flip, x1 = (s1 ^ t1) & flip, xp = (uint64_t)(source_port ^ target_port) & flip;
 	uint64_t key[6] = {
-		s0 ^ x0,
-		s1 ^ x1,
-		t0 ^ x0,
-		t1 ^ x1,
-		(source_port ^ xp) | (target_port ^ xp) << 16 | (uint64_t)ip->protocol << 32 |
-			(uint64_t)ip->version << 40 | (uint64_t)w->tap << 48,
-		likely(d->settings.flow_isolation == ISOLATE_NONE) ? 0 : isolation_domain(d, p),
+	    s0 ^ x0,
+	    s1 ^ x1,
+	    t0 ^ x0,
+	    t1 ^ x1,
+	    (source_port ^ xp) | (target_port ^ xp) << 16 | (uint64_t)ip->protocol << 32 | (uint64_t)ip->version << 40 |
+		(uint64_t)w->tap << 48,
+	    likely(d->settings.flow_isolation == ISOLATE_NONE) ? 0 : isolation_domain(d, p),
 	};
 	p->hash = hash64(key, sizeof key, d->hash_seed);
 	p->shard = (uint8_t)(hash64(key, sizeof key, d->shard_salt) >> 56);
@@ -173,7 +173,8 @@ static inline void packet_set_key(const struct walk *w, const struct ip_view *ip
 
 /* All fields but the key, the frame's own and those that only TCP and ICMP have. l4: header and payload, within the IP
  * packet; header_len <= l4.wire. */
-static inline void packet_set_lengths(const struct walk *w, const struct ip_view *ip, struct span l4, uint32_t header_len)
+static inline void packet_set_lengths(const struct walk *w, const struct ip_view *ip, struct span l4,
+				      uint32_t header_len)
 {
 	struct packet *p = w->p;
 	uint32_t header_cap = min_of(header_len, l4.cap);

@@ -27,12 +27,12 @@ struct datagram {
 	uint32_t newer, older; /* in the order of their first fragments */
 	uint32_t bucket;
 	int64_t first_ns;
-	uint32_t end;          /* bytes of data; 0 until the last fragment has come */
-	uint32_t high;         /* end of what has come */
-	uint32_t blocks;       /* bits set in seen */
-	uint32_t header_len;   /* 0 until the first fragment has come */
+	uint32_t end;        /* bytes of data; 0 until the last fragment has come */
+	uint32_t high;       /* end of what has come */
+	uint32_t blocks;     /* bits set in seen */
+	uint32_t header_len; /* 0 until the first fragment has come */
 	uint32_t frames, wire_len, l3_len, flags;
-	enum cause given_up;   /* nothing is held; what still comes shares its lot */
+	enum cause given_up; /* nothing is held; what still comes shares its lot */
 	uint64_t seen[BLOCKS / 64];
 	uint8_t header[HEADER_ROOM]; /* at its end, so that the data follows */
 	uint8_t data[DATA_MAX + 1];
@@ -44,36 +44,36 @@ struct reassemble {
 	uint64_t seed;
 	struct pool pool;
 	struct quota quota;
-	uint32_t count;          /* in the list */
+	uint32_t count; /* in the list */
 	uint32_t oldest, newest;
-	uint32_t done;           /* what the last call gave away; its memory is free at the next */
+	uint32_t done; /* what the last call gave away; its memory is free at the next */
 	uint32_t bucket_mask;
 	uint32_t *buckets;
 };
 
 const struct option reassemble_options[] = {
-	{
-		.name = "fragment_datagrams",
-		.type = OPTION_UINT,
-		.offset = offsetof(struct reassemble_settings, datagrams),
-		.initial = "1024",
-		.min = 1,
-		.max = 65536,
-		.unit = "datagrams",
-		.meaning = "IP datagrams that wait for fragments, at most. Each may take up to 66 KiB; the oldest makes room "
-	                   "for a new one.",
-	},
-	{
-		.name = "fragment_timeout",
-		.type = OPTION_DURATION,
-		.offset = offsetof(struct reassemble_settings, timeout_ns),
-		.initial = "30s",
-		.min = (uint64_t)NS_PER_S,
-		.max = (uint64_t)(120 * NS_PER_S),
-		.unit = "s",
-		.meaning = "How long an IP datagram waits for its missing fragments, from the first one that was seen.",
-	},
-	{.name = NULL},
+    {
+	.name = "fragment_datagrams",
+	.type = OPTION_UINT,
+	.offset = offsetof(struct reassemble_settings, datagrams),
+	.initial = "1024",
+	.min = 1,
+	.max = 65536,
+	.unit = "datagrams",
+	.meaning = "IP datagrams that wait for fragments, at most. Each may take up to 66 KiB; the oldest makes room "
+		   "for a new one.",
+    },
+    {
+	.name = "fragment_timeout",
+	.type = OPTION_DURATION,
+	.offset = offsetof(struct reassemble_settings, timeout_ns),
+	.initial = "30s",
+	.min = (uint64_t)NS_PER_S,
+	.max = (uint64_t)(120 * NS_PER_S),
+	.unit = "s",
+	.meaning = "How long an IP datagram waits for its missing fragments, from the first one that was seen.",
+    },
+    {.name = NULL},
 };
 
 int reassemble_new(struct reassemble **ret_r, const struct reassemble_settings *settings)
@@ -127,9 +127,9 @@ static struct datagram *datagram_at(const struct reassemble *r, uint32_t index)
 static void count(struct reassemble *r, enum cause cause, uint32_t frames)
 {
 	uint64_t *const counter[] = {
-		[CAUSE_NONE] = &r->counters.frames_duplicate,   [CAUSE_EXPIRED] = &r->counters.frames_expired,
-		[CAUSE_EVICTED] = &r->counters.frames_evicted,  [CAUSE_OVERLAP] = &r->counters.frames_overlap,
-		[CAUSE_MALFORMED] = &r->counters.frames_malformed, [CAUSE_CUT] = &r->counters.frames_cut,
+	    [CAUSE_NONE] = &r->counters.frames_duplicate,      [CAUSE_EXPIRED] = &r->counters.frames_expired,
+	    [CAUSE_EVICTED] = &r->counters.frames_evicted,     [CAUSE_OVERLAP] = &r->counters.frames_overlap,
+	    [CAUSE_MALFORMED] = &r->counters.frames_malformed, [CAUSE_CUT] = &r->counters.frames_cut,
 	};
 	*counter[cause] += frames;
 }
@@ -189,8 +189,8 @@ static struct datagram *find(struct reassemble *r, const struct datagram_key *ke
 		if (memcmp(&g->key, key, sizeof *key))
 			continue;
 		/* the list is in order of arrival, so a clock that stepped back hides old ones from the tick */
-		if (!is_old(r, g, now_ns) && (g->first_ns <= now_ns ||
-		                              (uint64_t)g->first_ns - (uint64_t)now_ns < (uint64_t)r->settings.timeout_ns))
+		if (!is_old(r, g, now_ns) && (g->first_ns <= now_ns || (uint64_t)g->first_ns - (uint64_t)now_ns <
+									   (uint64_t)r->settings.timeout_ns))
 			return g;
 		drop(r, i, CAUSE_EXPIRED);
 		break;
@@ -250,8 +250,8 @@ static void fill_holes(struct datagram *g, const uint8_t *data, uint32_t offset,
 static bool is_malformed(const struct decode_fragment *f)
 {
 	return !f->data_len || (f->more && f->data_len % 8) || f->data_len > DATA_MAX ||
-	       f->offset > DATA_MAX - f->data_len ||
-	       f->header_len > HEADER_ROOM || f->header_len < (f->ip_version == 4 ? 20 : 48) ||
+	       f->offset > DATA_MAX - f->data_len || f->header_len > HEADER_ROOM ||
+	       f->header_len < (f->ip_version == 4 ? 20 : 48) ||
 	       (f->ip_version == 6 && f->next_header_at >= f->header_len - 8);
 }
 
@@ -281,8 +281,8 @@ static bool finish_header(struct datagram *g)
 	return len <= UINT16_MAX;
 }
 
-/* What becomes of a fragment of datagram g: CAUSE_NONE and *ret_new when its data is in place, CAUSE_NONE alone when there
- * is nothing new in it. */
+/* What becomes of a fragment of datagram g: CAUSE_NONE and *ret_new when its data is in place, CAUSE_NONE alone when
+ * there is nothing new in it. */
 static enum cause place(struct datagram *g, const struct decode_fragment *f, uint32_t frames, bool *ret_new)
 {
 	uint32_t end = f->offset + f->data_len;
@@ -318,7 +318,7 @@ static enum cause place(struct datagram *g, const struct decode_fragment *f, uin
 }
 
 static int take(struct reassemble *r, const struct decode_fragment *f, struct packet *p, const uint8_t **ret_ip,
-                uint32_t *ret_len)
+		uint32_t *ret_len)
 {
 	r->counters.frames += p->frames;
 	reassemble_tick(r, p->ts_ns);
@@ -327,11 +327,11 @@ static int take(struct reassemble *r, const struct decode_fragment *f, struct pa
 		return 0;
 	}
 	struct datagram_key key = {
-		.id = f->id,
-		.domain = p->key.domain,
-		.tap = p->key.tap,
-		.ip_version = f->ip_version,
-		.protocol = f->ip_version == 4 ? f->protocol : 0,
+	    .id = f->id,
+	    .domain = p->key.domain,
+	    .tap = p->key.tap,
+	    .ip_version = f->ip_version,
+	    .protocol = f->ip_version == 4 ? f->protocol : 0,
 	};
 	memcpy(key.source, f->source, sizeof key.source);
 	memcpy(key.target, f->target, sizeof key.target);
@@ -370,7 +370,7 @@ static int take(struct reassemble *r, const struct decode_fragment *f, struct pa
 }
 
 int reassemble_fragment(struct reassemble *r, const struct decode_fragment *fragment, struct packet *p,
-                        const uint8_t **ret_ip, uint32_t *ret_len)
+			const uint8_t **ret_ip, uint32_t *ret_len)
 {
 	/* the fragment may lie in what was given away last: a tunnel in a reassembled packet */
 	uint32_t done = r->done;

@@ -1,26 +1,27 @@
 /* reassemble.h - IP fragments, within bounds.
  *
- * IPv4 (RFC 791, 815) and IPv6 (RFC 8200 §4.5; overlaps discard the packet, RFC 5722). By (source, destination, protocol,
- * id, tap, domain). Bounded in datagrams, in bytes of each and in time; what is given up is counted, frame by frame.
- * Overlapping IPv4 fragments: the first byte seen wins. Ordering and limits depend on nothing but the packets. One thread. */
+ * IPv4 (RFC 791, 815) and IPv6 (RFC 8200 §4.5; overlaps discard the packet, RFC 5722). By (source, destination,
+ * protocol, id, tap, domain). Bounded in datagrams, in bytes of each and in time; what is given up is counted, frame by
+ * frame. Overlapping IPv4 fragments: the first byte seen wins. Ordering and limits depend on nothing but the packets.
+ * One thread. */
 #ifndef TS_CAPTURE_REASSEMBLE_H
 #define TS_CAPTURE_REASSEMBLE_H
 
 #include "decode.h"
 
 struct reassemble_settings {
-	uint64_t datagrams;     /* at most this many under way */
-	int64_t timeout_ns;     /* RFC 791: 15 s to 2 min; default 30 s */
+	uint64_t datagrams; /* at most this many under way */
+	int64_t timeout_ns; /* RFC 791: 15 s to 2 min; default 30 s */
 };
 extern const struct option reassemble_options[];
 
 struct reassemble_counters {
-	uint64_t frames;            /* fragments that came in */
-	uint64_t frames_completed;  /* of datagrams that were completed: they are in packets */
+	uint64_t frames;           /* fragments that came in */
+	uint64_t frames_completed; /* of datagrams that were completed: they are in packets */
 	uint64_t frames_expired, frames_evicted, frames_overlap, frames_malformed, frames_cut; /* given up, by cause */
-	uint64_t frames_duplicate;  /* brought nothing new (their datagram may still complete); */
-	uint64_t frames_held;       /* now waiting */
-	uint64_t datagrams;         /* completed */
+	uint64_t frames_duplicate; /* brought nothing new (their datagram may still complete); */
+	uint64_t frames_held;      /* now waiting */
+	uint64_t datagrams;        /* completed */
 };
 
 struct reassemble;
@@ -28,10 +29,11 @@ struct reassemble;
 int reassemble_new(struct reassemble **ret_r, const struct reassemble_settings *settings);
 struct reassemble *reassemble_free(struct reassemble *r);
 
-/* Takes the fragment in d->fragment; p: what decode_frame gave. 1: the datagram is complete, *ret_ip and *ret_len hold it
- * (valid until the next call) and p->frames, wire_len, l3_len and flags count all its frames; 0: held or given up. */
+/* Takes the fragment in d->fragment; p: what decode_frame gave. 1: the datagram is complete, *ret_ip and *ret_len hold
+ * it (valid until the next call) and p->frames, wire_len, l3_len and flags count all its frames; 0: held or given up.
+ */
 int reassemble_fragment(struct reassemble *r, const struct decode_fragment *fragment, struct packet *p,
-                        const uint8_t **ret_ip, uint32_t *ret_len);
+			const uint8_t **ret_ip, uint32_t *ret_len);
 /* Gives up what is too old. */
 void reassemble_tick(struct reassemble *r, int64_t now_ns);
 /* Gives up everything (end of input). */

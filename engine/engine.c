@@ -415,13 +415,11 @@ static int read_all(struct engine *e, void (*warn)(void *ctx, const char *messag
 			continue;
 		}
 		spins = 0;
-		if (n == -EBADMSG) {
+		if (n < 0) { /* one input; the others go on */
 			damaged = true;
 			warn(ctx, err->text);
 			continue;
 		}
-		if (n < 0)
-			return n;
 		if (!e->started) {
 			int r = start(e, frames[0].ts_ns, err);
 			if (r < 0)

@@ -204,36 +204,51 @@ static bool drained(const struct sessions *s, const struct conn *c)
 	       (!server->seen || s->ack == server->next_seq);
 }
 
-/* Keeps the count of how this client behaves, and finds the moment from which pairing can be trusted again. */
+/* From request `first` on, pairing can begin again: at once where the client is known to wait, else with what match() asks. */
+static void begin_epoch(struct sessions *s, struct conn *c, uint64_t first)
+{
+	c->epoch = true;
+	c->epoch_first = first;
+	if (c->waits && !c->sends_while_owed) {
+		c->synced = true;
+		c->response_next = first;
+		s->counters.pairing_regained++;
+	}
+}
+
+/* Keeps in mind how this client behaves, and finds the moment from which pairing can be trusted again. */
 static void watch_client(struct sessions *s, struct conn *c)
 {
-	bool owed = c->pending_count || c->half[!s->direction].open != POOL_NONE;
+	const struct half *server = &c->half[!s->direction];
+	bool owed = c->pending_count || server->open != POOL_NONE;
+	bool first = c->request_next == 1;
+	bool same_burst = !first && s->has_ack && s->ack == c->last_request_ack;
 
-	if (c->synced && c->barrier == NO_BARRIER) {
-		if (s->has_ack && c->request_next > 1 && s->ack != c->last_request_ack) {
-			if (owed)
-				c->violations |= 1;
-			else if (drained(s, c))
-				c->bursts |= 1;
-		}
-	} else if (drained(s, c) && !(c->synced && c->pending_count)) {
-		if (c->epoch && c->pending_count && s->ack == c->last_request_ack) {
-			c->epoch_requests++; /* one more of the same burst */
-		} else {
-			give_up_pending(s, c, UINT64_MAX);
-			c->epoch = true;
-			c->epoch_first = c->request_next - 1;
-			c->epoch_requests = 1;
-			if (c->synced) /* all before the barrier are answered */
-				lose_pairing(s, c), c->epoch = true;
-			if (c->bursts && !c->violations) {
-				c->synced = true;
-				c->response_next = c->epoch_first;
-				s->counters.pairing_regained++;
-			}
-		}
-	} else {
+	/* The client has received what was not seen here, or not yet: nothing can be told until it is known which. */
+	bool unseen = s->has_ack && !first && !same_burst &&
+	              (!server->seen || (int32_t)(s->ack - server->next_seq) > 0);
+	/* A request that follows lost bytes before the server has sent more may be the second of its burst. */
+	bool after_loss = c->lost_requests && (!server->seen || (int32_t)(s->ack - c->floor) <= 0);
+	if (!after_loss)
+		c->lost_requests = false;
+	c->deep |= (owed && !unseen) || after_loss || same_burst;
+
+	if (unseen) {
 		c->epoch = false;
+	} else if (c->synced && c->barrier == NO_BARRIER) {
+		if (s->has_ack && !first && !same_burst) {
+			if (owed)
+				c->sends_while_owed = true;
+			else if (drained(s, c))
+				c->waits = true;
+		}
+	} else if (same_burst || after_loss || !drained(s, c) || (c->synced && c->pending_count)) {
+		c->epoch = false;
+	} else {
+		give_up_pending(s, c, UINT64_MAX);
+		if (c->synced) /* all before the barrier are answered */
+			lose_pairing(s, c);
+		begin_epoch(s, c, c->request_next - 1);
 	}
 	c->last_request_ack = s->ack;
 }
@@ -260,6 +275,7 @@ static struct message *begin_request(struct sessions *s, uint64_t id, size_t at)
 	slot->request_ns = slot->request_end_ns = begin_ns(s, at);
 	slot->request_offset = s->offset + at;
 	slot->request_seq = slot->request_end_seq = s->seq + (uint32_t)at;
+	slot->request_ack = s->ack;
 	if (c->pending_count < s->settings.outstanding_max) {
 		list_append(s, c, slot);
 	} else {
@@ -289,8 +305,8 @@ static struct slot *match(struct sessions *s, uint64_t id, bool begins)
 	while (head && head->flags & SLOT_HAS_RESPONSE)
 		head = head->next == POOL_NONE ? NULL : slot_at(s, head->next);
 	if (!c->synced) {
-		if (head && c->epoch && c->epoch_requests == 1 && head->number == c->epoch_first &&
-		    head->flags & SLOT_REQUEST_DONE && s->has_ack && (int32_t)(s->ack - head->request_end_seq) >= 0) {
+		if (head && c->epoch && !c->deep && head->number == c->epoch_first && head->flags & SLOT_REQUEST_DONE &&
+		    s->has_ack && (int32_t)(s->ack - head->request_end_seq) >= 0) {
 			if (begins) {
 				c->synced = true;
 				c->response_next = c->epoch_first;
@@ -539,23 +555,43 @@ void pairing_cut(struct sessions *s, unsigned direction, uint64_t missing)
 	}
 }
 
+/* The server's bytes up to next_seq were lost, with responses among them. Requests that were sent before the client had
+ * received these bytes cannot be paired; the others are a burst of their own. */
+static void lose_responses(struct sessions *s, struct conn *c, uint32_t next_seq)
+{
+	uint64_t first = UINT64_MAX;
+	for (uint32_t i = c->pending_tail; i != POOL_NONE; i = slot_at(s, i)->prev) {
+		const struct slot *slot = slot_at(s, i);
+		if ((int32_t)(slot->request_ack - next_seq) < 0 || slot->flags & SLOT_HAS_RESPONSE)
+			break;
+		first = slot->number;
+	}
+	if (c->synced)
+		lose_pairing(s, c);
+	c->epoch = false;
+	give_up_pending(s, c, first);
+	if (first != UINT64_MAX && !c->lost_requests)
+		begin_epoch(s, c, first);
+}
+
 void pairing_lose(struct sessions *s, unsigned direction)
 {
 	struct conn *c = s->conn;
-	if (!c->dissector || c->dissector->pairing != PAIR_IN_ORDER)
+	if (c->dissector && c->dissector->pairing != PAIR_IN_ORDER)
 		return;
-	if (direction == c->client) {
-		/* The requests seen so far are answered in their order; what comes after is unknown. */
-		if (c->synced && c->barrier == NO_BARRIER)
-			c->barrier = c->request_next;
-		else if (!c->synced)
-			c->epoch = false;
-	} else {
-		if (c->synced)
-			lose_pairing(s, c);
-		c->epoch = false;
-		give_up_pending(s, c, UINT64_MAX);
+	if (direction != c->client) {
+		lose_responses(s, c, c->half[direction].next_seq);
+		return;
 	}
+	/* The requests seen so far are answered in their order; what comes after is unknown. */
+	c->deep |= c->pending_count > 0;
+	c->lost_requests = true;
+	if (!flow_acked(s->table, s->flow, !direction, &c->floor))
+		c->floor = c->half[!direction].next_seq;
+	if (c->synced && c->barrier == NO_BARRIER)
+		c->barrier = c->request_next;
+	else if (!c->synced)
+		c->epoch = false;
 }
 
 void pairing_expire(struct sessions *s, int64_t now_ns)

@@ -321,13 +321,16 @@ void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d
 	h->last_ns = d->ts_ns;
 }
 
-void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, int64_t ts_ns)
+void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq,
+                  int64_t ts_ns)
 {
 	struct conn *c = conn_of(s, f);
-	if (!c)
+	if (!c && !(c = conn_new(s, f)))
 		return;
 	struct half *h = &c->half[direction];
 	enter(s, f, c, direction, ts_ns);
+	h->next_seq = seq + (uint32_t)missing;
+	h->seen = true;
 	if (h->skip) { /* inside what nobody wanted to see: the message goes on */
 		pairing_note_gap(s, direction, missing);
 		h->last_ns = ts_ns;
@@ -335,9 +338,10 @@ void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64
 	}
 	uint64_t lost = missing + h->len;
 	give_buffers(s, h);
-	h->next_seq += (uint32_t)missing;
-	if (!c->dissector) {
+	if (!c->dissector) { /* whatever it will be, its numbers do not begin here */
 		h->offset += lost;
+		c->synced = false;
+		pairing_lose(s, direction);
 		return;
 	}
 	if (c->dissector->gap)

@@ -6,12 +6,17 @@
  * Pairing. A pair that is printed is right, or it is not printed as a pair. Requests and responses of protocols that
  * answer in order are counted, and a response joins the request with the same number. That holds from the SYN on. When
  * bytes of either side are lost (and not inside a body whose length is known), or the flow was picked up in its middle,
- * the numbers are no longer known: pairing stops until the connection is known to be drained:
- *   - the client begins a request on a segment that acknowledges all that the server has sent, while no response is
- *     under way, and so far this client was never seen to send while a response was owed, at least once after waiting; or
- *   - as above without such a history, and the client sends just this one request before the response begins.
- * In both cases the response must come on a segment that acknowledges the request's last byte: a server cannot answer
- * what it has not received. A response that breaks this rule shows that the numbers are wrong, at any time. */
+ * the numbers are no longer known: pairing stops until the connection is known to be drained. That is when the client
+ * begins a request on a segment that acknowledges all that the server has sent and more than its last request did, while
+ * no response is under way, and no bytes of the same burst were lost; and one of these holds:
+ *   - this client was seen to wait for all responses before it sends again, and never to send while one was owed; or
+ *   - there is no such history, and at no time more than one request was unanswered. The response must then come on a
+ *     segment that acknowledges the request's last byte.
+ * A response on a segment that does not acknowledge the request's first byte shows that the numbers are wrong, at any time: a
+ * server cannot answer what it has not received.
+ *
+ * What this cannot tell: a client picked up in its middle that keeps several requests unanswered and sends just one for
+ * each response looks like one that waits. Records of such flows carry midstream. */
 #ifndef TS_ENGINE_SESSION_H
 #define TS_ENGINE_SESSION_H
 
@@ -50,7 +55,8 @@ void sessions_set_table(struct sessions *s, struct flowtab *t);
 
 /* The flow table's calls, see flowtab.h. */
 void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d);
-void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, int64_t ts_ns);
+void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq,
+                  int64_t ts_ns);
 void sessions_end(struct sessions *s, struct flow *f, unsigned direction, int64_t ts_ns);
 void sessions_timer(struct sessions *s, struct flow *f, int64_t now_ns);
 void sessions_close(struct sessions *s, struct flow *f);

@@ -28,6 +28,7 @@ struct slot {
 	uint64_t request_offset, response_offset, request_len, response_len; /* on the stream */
 	uint64_t gap_bytes;
 	uint32_t request_seq, request_end_seq, response_seq;
+	uint32_t request_ack; /* what the client had received when it began the request */
 };
 
 /* One direction of a connection. */
@@ -53,9 +54,11 @@ struct conn {
 	bool midstream;
 	/* pairing, see session.h */
 	bool synced, epoch;
-	uint8_t bursts, violations;        /* of the client's discipline: began to send when drained; while owed */
+	bool waits, sends_while_owed; /* the client began to send when all was answered; when something was owed */
+	bool deep;                    /* more than one request was, or may have been, unanswered at a time */
+	bool lost_requests; /* bytes of the client were lost, … */
+	uint32_t floor;     /* … when it had acknowledged this much */
 	uint32_t last_request_ack;
-	uint32_t epoch_requests;
 	uint64_t request_next, response_next, barrier, epoch_first;
 	/* the flow record's, since the last one */
 	uint32_t requests, responses, client_errors, server_errors, timeouts, rrt_count;

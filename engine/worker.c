@@ -48,10 +48,10 @@ static void on_data(void *ctx, struct flow *f, const struct flow_data *d)
 	sessions_data(w->sessions, f, d);
 }
 
-static void on_gap(void *ctx, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq maybe_unused, int64_t ts_ns)
+static void on_gap(void *ctx, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq, int64_t ts_ns)
 {
 	struct worker *w = ctx;
-	sessions_gap(w->sessions, f, direction, missing, ts_ns);
+	sessions_gap(w->sessions, f, direction, missing, seq, ts_ns);
 }
 
 static void on_end(void *ctx, struct flow *f, unsigned direction, int64_t ts_ns)

@@ -56,7 +56,7 @@ struct table_sink {
 	size_t held_len;
 	unsigned held_count;
 	bool widths_known;
-	unsigned client_width, server_width, protocol_width, status_width;
+	unsigned client_width, server_width, protocol_width, request_width, status_width;
 	int64_t day; /* of the last row, since 1970 */
 	unsigned rows_unflushed;
 

@@ -134,77 +134,6 @@ const char *request_note_status(const struct request_note *n, char out[QUANTITY_
 	return out;
 }
 
-/* Where the terminal is narrow, the client goes without its port, which says the least. */
-static bool shows_client_port(const struct table_sink *t)
-{
-	return !t->options.columns || t->options.columns >= 100;
-}
-
-static unsigned time_width(const struct table_sink *t)
-{
-	return !t->options.columns || t->options.columns >= 110 ? 15 : 12; /* microseconds, milliseconds */
-}
-
-/* Makes the columns wide enough for this row, as far as the terminal allows. */
-static void widen(struct table_sink *t, const struct request_note *n)
-{
-	char text[64];
-	enum line_style style;
-	unsigned columns = t->options.columns ? t->options.columns : 1000, most = max_of(columns / 5, 14u);
-	if (n->has_addresses) {
-		unsigned client = (unsigned)endpoint_print(&n->client_ip, shows_client_port(t), n->client_port, text);
-		unsigned server = (unsigned)endpoint_print(&n->server_ip, true, n->server_port, text);
-		t->client_width = max_of(t->client_width, min_of(client, most));
-		t->server_width = max_of(t->server_width, min_of(server, most));
-	}
-	unsigned protocol = n->l7_protocol ? (unsigned)strlen(n->l7_protocol) : 0;
-	t->protocol_width = max_of(t->protocol_width, min_of(protocol, 10u));
-	unsigned status = (unsigned)strlen(request_note_status(n, text, &style));
-	t->status_width = max_of(t->status_width, min_of(status, 10u));
-}
-
-#define DURATION_WIDTH 8
-
-static unsigned request_width(const struct table_sink *t)
-{
-	if (!t->options.columns)
-		return 0;
-	/* between the columns: one space, two before the protocol and before the request, three for the arrow */
-	unsigned others = time_width(t) + 1 + t->client_width + 3 + t->server_width + 2 + t->protocol_width + 2 + 1 +
-			  t->status_width + 1 + DURATION_WIDTH;
-	return t->options.columns > others + 10 ? t->options.columns - others : 10;
-}
-
-static void print_header(struct table_sink *t)
-{
-	struct line *l = &t->line;
-	line_printf(l, STYLE_HEAD, time_width(t) + 1, ALIGN_LEFT, "TIME (UTC)");
-	line_printf(l, STYLE_HEAD, t->client_width + 3, ALIGN_LEFT, "CLIENT");
-	line_printf(l, STYLE_HEAD, t->server_width + 2, ALIGN_LEFT, "SERVER");
-	line_printf(l, STYLE_HEAD, t->protocol_width + 2, ALIGN_LEFT, "PROTO");
-	unsigned width = request_width(t);
-	if (!width) {
-		line_printf(l, STYLE_HEAD, t->status_width + 1, ALIGN_LEFT, "STATUS");
-		line_printf(l, STYLE_HEAD, DURATION_WIDTH + 2, ALIGN_RIGHT, "DURATION  ");
-		line_printf(l, STYLE_HEAD, 0, ALIGN_NONE, "REQUEST");
-	} else {
-		line_printf(l, STYLE_HEAD, width + 1, ALIGN_LEFT, "REQUEST");
-		line_printf(l, STYLE_HEAD, t->status_width + 1, ALIGN_LEFT, "STATUS");
-		line_printf(l, STYLE_HEAD, DURATION_WIDTH, ALIGN_RIGHT, "DURATION");
-	}
-	table_end_line(t);
-}
-
-static void print_status(struct table_sink *t, const struct request_note *n)
-{
-	enum line_style style;
-	char text[QUANTITY_MAX];
-	request_note_status(n, text, &style);
-	line_printf(&t->line, style, t->status_width + 1, ALIGN_LEFT, "%s", text);
-	line_printf(&t->line, STYLE_NONE, DURATION_WIDTH, ALIGN_RIGHT, "%s",
-		    n->has_duration ? print_duration_short(text, n->duration_ns, t->options.utf8) : "");
-}
-
 /* "GET example.org/index.html", "COM_QUERY shop SELECT …", and what went wrong. Returns its length. */
 static size_t join_request(const struct request_note *n, const char *texts, char *out)
 {
@@ -224,6 +153,88 @@ static size_t join_request(const struct request_note *n, const char *texts, char
 		texts += n->text_len[i];
 	}
 	return (size_t)(p - out);
+}
+
+/* Where the terminal is narrow, the request matters more than the client's port and fractions of a second. */
+static bool is_narrow(const struct table_sink *t)
+{
+	return t->options.columns && t->options.columns < 100;
+}
+
+static unsigned time_width(const struct table_sink *t)
+{
+	if (is_narrow(t))
+		return 8; /* seconds; else microseconds or milliseconds */
+	return !t->options.columns || t->options.columns >= 120 ? 15 : 12;
+}
+
+static unsigned gap_width(const struct table_sink *t)
+{
+	return is_narrow(t) ? 1 : 2;
+}
+
+#define ARROW_WIDTH 3
+#define DURATION_WIDTH 8
+#define REQUEST_LEAST 10
+#define JOINED_MAX 2048 /* the texts' maxima and what joins them */
+
+/* The columns of the request; 0: it stands last and is as wide as it is. */
+static unsigned request_width(const struct table_sink *t)
+{
+	if (!t->options.columns)
+		return 0;
+	unsigned others = time_width(t) + 1 + t->client_width + ARROW_WIDTH + t->server_width + gap_width(t) +
+			  t->protocol_width + gap_width(t) + 1 + t->status_width + 1 + DURATION_WIDTH;
+	unsigned room = t->options.columns > others + REQUEST_LEAST ? t->options.columns - others : REQUEST_LEAST;
+	return min_of(room, t->request_width);
+}
+
+/* Makes the columns wide enough for this row, as far as the terminal allows. */
+static void widen(struct table_sink *t, const struct request_note *n, const char *texts)
+{
+	char text[JOINED_MAX];
+	enum line_style style;
+	unsigned columns = t->options.columns ? t->options.columns : 1000;
+	unsigned most = is_narrow(t) ? max_of(columns / 6, 10u) : columns / 5;
+	if (n->has_addresses) {
+		unsigned client = (unsigned)endpoint_print(&n->client_ip, !is_narrow(t), n->client_port, text);
+		unsigned server = (unsigned)endpoint_print(&n->server_ip, true, n->server_port, text);
+		t->client_width = max_of(t->client_width, min_of(client, most));
+		t->server_width = max_of(t->server_width, min_of(server, most));
+	}
+	unsigned protocol = n->l7_protocol ? (unsigned)strlen(n->l7_protocol) : 0;
+	t->protocol_width = max_of(t->protocol_width, min_of(protocol, is_narrow(t) ? 6u : 10u));
+	unsigned status = (unsigned)strlen(request_note_status(n, text, &style));
+	t->status_width = max_of(t->status_width, min_of(status, 10u));
+	struct text request = {text, (uint32_t)join_request(n, texts, text)};
+	t->request_width = max_of(t->request_width, text_columns(request, t->options.utf8));
+}
+
+static void print_header(struct table_sink *t)
+{
+	struct line *l = &t->line;
+	unsigned width = request_width(t);
+	line_printf(l, STYLE_HEAD, time_width(t) + 1, ALIGN_LEFT, is_narrow(t) ? "UTC" : "TIME (UTC)");
+	line_printf(l, STYLE_HEAD, t->client_width + ARROW_WIDTH, ALIGN_LEFT, "CLIENT");
+	line_printf(l, STYLE_HEAD, t->server_width + gap_width(t), ALIGN_LEFT, "SERVER");
+	line_printf(l, STYLE_HEAD, t->protocol_width + gap_width(t), ALIGN_LEFT, is_narrow(t) ? "L7" : "PROTO");
+	if (width)
+		line_printf(l, STYLE_HEAD, width + 1, ALIGN_LEFT, "REQUEST");
+	line_printf(l, STYLE_HEAD, t->status_width + 1, ALIGN_LEFT, is_narrow(t) ? "CODE" : "STATUS");
+	line_printf(l, STYLE_HEAD, DURATION_WIDTH, ALIGN_RIGHT, is_narrow(t) ? "TIME" : "DURATION");
+	if (!width)
+		line_printf(l, STYLE_HEAD, 0, ALIGN_NONE, "  REQUEST");
+	table_end_line(t);
+}
+
+static void print_status(struct table_sink *t, const struct request_note *n)
+{
+	enum line_style style;
+	char text[QUANTITY_MAX];
+	request_note_status(n, text, &style);
+	line_printf(&t->line, style, t->status_width + 1, ALIGN_LEFT, "%s", text);
+	line_printf(&t->line, STYLE_NONE, DURATION_WIDTH, ALIGN_RIGHT, "%s",
+		    n->has_duration ? print_duration_short(text, n->duration_ns, t->options.utf8) : "");
 }
 
 static void print_time(struct table_sink *t, const struct request_note *n)
@@ -246,21 +257,21 @@ static void print_time(struct table_sink *t, const struct request_note *n)
 static void print_row(struct table_sink *t, const struct request_note *n, const char *texts)
 {
 	struct line *l = &t->line;
-	char text[2048]; /* the texts' maxima and what joins them */
-	widen(t, n);
+	char text[JOINED_MAX];
+	widen(t, n, texts);
 	print_time(t, n);
 	unsigned column = l->column;
 	if (n->has_addresses) {
-		size_t len = endpoint_print(&n->client_ip, shows_client_port(t), n->client_port, text);
+		size_t len = endpoint_print(&n->client_ip, !is_narrow(t), n->client_port, text);
 		line_cell(l, STYLE_NONE, (struct text){text, (uint32_t)len}, t->client_width, CUT_START, ALIGN_LEFT);
 		line_symbol(l, STYLE_FAINT, " → ", " > ");
-		l->column = column + t->client_width + 3;
+		l->column = column + t->client_width + ARROW_WIDTH;
 		len = endpoint_print(&n->server_ip, true, n->server_port, text);
 		line_cell(l, STYLE_NONE, (struct text){text, (uint32_t)len}, t->server_width, CUT_START, ALIGN_LEFT);
 	}
-	line_to_column(l, column + t->client_width + 3 + t->server_width + 2);
+	line_to_column(l, column + t->client_width + ARROW_WIDTH + t->server_width + gap_width(t));
 	line_printf(l, STYLE_NAME, t->protocol_width, ALIGN_LEFT, "%s", n->l7_protocol ? n->l7_protocol : "");
-	line_printf(l, STYLE_NONE, 0, ALIGN_NONE, "  ");
+	line_to_column(l, l->column + gap_width(t));
 	struct text request = {text, (uint32_t)join_request(n, texts, text)};
 	unsigned width = request_width(t);
 	if (width) {
@@ -293,20 +304,16 @@ static void each_held(struct table_sink *t,
 	}
 }
 
-static void widen_for(struct table_sink *t, const struct request_note *n, const char *texts maybe_unused)
-{
-	widen(t, n);
-}
-
 void table_release_rows(struct table_sink *t)
 {
 	if (t->widths_known || !t->held_count)
 		return;
 	t->client_width = 8;
 	t->server_width = 8;
-	t->protocol_width = 5;
-	t->status_width = 6;
-	each_held(t, widen_for);
+	t->protocol_width = is_narrow(t) ? 2 : 5;
+	t->status_width = is_narrow(t) ? 4 : 6;
+	t->request_width = REQUEST_LEAST;
+	each_held(t, widen);
 	t->widths_known = true;
 	print_header(t);
 	each_held(t, print_row);

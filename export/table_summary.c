@@ -182,8 +182,8 @@ static void print_requests(struct table_sink *t)
 	if (!t->requests)
 		return;
 	heading(t, "Requests by protocol");
-	line_printf(l, STYLE_FAINT, 0, ALIGN_NONE, "  %-11s%8s %8s %8s %8s %7s %8s %8s %8s", "", "count", "client e",
-		    "server e", "no reply", "errors", "p50", "p95", "p99");
+	line_printf(l, STYLE_FAINT, 0, ALIGN_NONE, "  %-11s%8s%8s%8s%10s%8s%8s%8s%8s", "", "count", "cli err",
+		    "srv err", "no reply", "errors", "p50", "p95", "p99");
 	table_end_line(t);
 	for (unsigned i = 0; i < PROTOCOLS && t->request_protocols[i].name; i++) {
 		struct protocol_sums *p = &t->request_protocols[i];
@@ -191,14 +191,14 @@ static void print_requests(struct table_sink *t)
 		line_printf(l, STYLE_NONE, 0, ALIGN_NONE, "  ");
 		line_printf(l, STYLE_NAME, 11, ALIGN_LEFT, "%s", p->name);
 		print_number(t, STYLE_NONE, 8, p->count);
-		print_number(t, STYLE_WARN, 9, p->client_errors);
-		print_number(t, STYLE_BAD, 9, p->server_errors);
-		print_number(t, STYLE_WARN, 9, p->unanswered);
+		print_number(t, STYLE_WARN, 8, p->client_errors);
+		print_number(t, STYLE_BAD, 8, p->server_errors);
+		print_number(t, STYLE_WARN, 10, p->unanswered);
 		line_printf(l, errors ? STYLE_NONE : STYLE_FAINT, 8, ALIGN_RIGHT, "%s",
 			    print_share(text, errors, p->count));
 		for (unsigned k = 0; k < 3; k++) {
 			double percent = k == 0 ? 50 : k == 1 ? 95 : 99;
-			line_printf(l, STYLE_NONE, 9, ALIGN_RIGHT, "%s",
+			line_printf(l, STYLE_NONE, 8, ALIGN_RIGHT, "%s",
 				    p->duration.count ? print_duration_short(text, quantile_get(&p->duration, percent),
 									     t->options.utf8)
 						      : "");
@@ -216,7 +216,7 @@ static struct ip_address key_address(const struct top_entry *e, unsigned end)
 
 static unsigned endpoint_width(const struct top_entry *const *entries, unsigned n, bool server, unsigned most)
 {
-	unsigned width = 12;
+	unsigned width = 8;
 	for (unsigned i = 0; i < n; i++) {
 		char text[64];
 		struct ip_address ip = key_address(entries[i], server);
@@ -301,10 +301,10 @@ static void print_conversations(struct table_sink *t)
 	unsigned n = top_list(&t->conversations, entries, TOP_SHOWN);
 	if (!n)
 		return;
-	unsigned columns = t->options.columns ? t->options.columns : 120, most = max_of((columns - 48) / 2, 12u);
+	unsigned columns = t->options.columns ? t->options.columns : 120, most = max_of((columns - 51) / 2, 12u);
 	unsigned client = endpoint_width(entries, n, false, most), server = endpoint_width(entries, n, true, most);
 	heading(t, "Top conversations");
-	line_printf(l, STYLE_FAINT, 0, ALIGN_NONE, "  %-*s%-16s%8s%9s%9s", (int)(client + 3 + server + 2), "",
+	line_printf(l, STYLE_FAINT, 0, ALIGN_NONE, "  %-*s%-16s%8s%11s%9s", (int)(client + 3 + server + 2), "",
 		    "protocol", "flows", "to server", "back");
 	table_end_line(t);
 	for (unsigned i = 0; i < n; i++) {
@@ -319,7 +319,7 @@ static void print_conversations(struct table_sink *t)
 		line_printf(l, STYLE_NAME, 16, ALIGN_LEFT, "%s%s%s", e->label[0], e->label[1] ? " " : "",
 			    e->label[1] ? e->label[1] : "");
 		print_number(t, STYLE_NONE, 8, e->sums.flows);
-		print_bytes(t, 9, e->sums.tx);
+		print_bytes(t, 11, e->sums.tx);
 		print_bytes(t, 9, e->sums.rx);
 		table_end_line(t);
 	}
@@ -331,7 +331,7 @@ static void print_conversations(struct table_sink *t)
 		else
 			line_printf(l, STYLE_FAINT, width, ALIGN_LEFT, "  %u others", t->conversations.count - n);
 		print_number(t, STYLE_NONE, 8, rest.flows);
-		print_bytes(t, 9, rest.tx);
+		print_bytes(t, 11, rest.tx);
 		print_bytes(t, 9, rest.rx);
 		table_end_line(t);
 	}

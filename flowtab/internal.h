@@ -82,6 +82,7 @@ enum tcp_side_flag {
 	SIDE_KEEPALIVE = 1 << 8, /* its last packet was a keep-alive probe */
 	SIDE_SCALE = 1 << 9,     /* scale, from its SYN */
 	SIDE_RETRANS = 1 << 10,  /* the packet at hand repeats what was seen */
+	SIDE_ACK_ONE = 1 << 11,  /* ack last moved by one: what it acknowledges is perhaps a FIN */
 };
 
 struct sample {

@@ -88,6 +88,19 @@ static void tell_gap(struct flowtab *t, struct flow *f, struct tcp_side *s, unsi
 		t->calls->gap(t->ctx, f, direction, missing, seq, ts_ns);
 }
 
+/* `len` bytes from stream_next on that the snap length cut off: missing, but where nobody would have looked. */
+static void deliver_cut(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t len,
+                        uint32_t ack, int64_t ts_ns)
+{
+	while (s->skip && len && !is_off(f)) {
+		uint32_t n = s->skip < len ? (uint32_t)s->skip : len;
+		deliver_skipped(t, f, s, direction, n, ack, ts_ns);
+		len -= n;
+	}
+	if (len)
+		tell_gap(t, f, s, direction, len, ts_ns);
+}
+
 static struct segment *segment_at(const struct flowtab *t, uint32_t index)
 {
 	return pool_at(&t->segments, index);
@@ -131,7 +144,7 @@ static void drain(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigne
 		else if (g->kind == SEGMENT_SKIPPED)
 			deliver_skipped(t, f, s, direction, g->len, g->ack, g->ts_ns);
 		else
-			tell_gap(t, f, s, direction, g->len, g->ts_ns);
+			deliver_cut(t, f, s, direction, g->len, g->ack, g->ts_ns);
 		free_segment(t, f, index);
 	}
 }
@@ -171,7 +184,7 @@ static void give(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned
 	if (have)
 		deliver(t, f, s, direction, at.data, have, at.ack, at.ts_ns);
 	if (len > have)
-		tell_gap(t, f, s, direction, len - have, at.ts_ns);
+		deliver_cut(t, f, s, direction, len - have, at.ack, at.ts_ns);
 }
 
 /* Puts one segment of the piece's first bytes between two held ones (after POOL_NONE: first). At most `len` bytes.
@@ -409,12 +422,16 @@ void stream_flush(struct flowtab *t, struct flow *f, struct tcp *c, int64_t ts_n
 		if (!(s->flags & SIDE_STARTED) || is_off(f))
 			continue;
 		flush_held(t, f, s, direction, ts_ns);
-		/* One byte acknowledged beyond the data is most likely a FIN that was not seen. */
-		int32_t missing = s->flags & SIDE_FIN    ? seq_diff(s->fin, s->stream_next)
-		                  : peer->flags & SIDE_ACK ? seq_diff(peer->ack, s->stream_next) - 1
-		                                           : 0;
+		int32_t missing = 0;
+		if (s->flags & SIDE_FIN) {
+			missing = seq_diff(s->fin, s->stream_next);
+		} else if (peer->flags & SIDE_ACK) {
+			missing = seq_diff(peer->ack, s->stream_next);
+			/* a single byte is most likely a FIN that was not seen */
+			missing -= missing == 1 || (peer->flags & SIDE_ACK_ONE);
+		}
 		if (missing > 0)
-			tell_gap(t, f, s, direction, (uint32_t)missing + !(s->flags & SIDE_FIN), ts_ns);
+			tell_gap(t, f, s, direction, (uint32_t)missing, ts_ns);
 		check_end(t, f, s, direction, ts_ns);
 	}
 	stream_drop(t, f, c);

@@ -312,8 +312,11 @@ static void handshake(struct tcp *c, const struct packet *p, int64_t ts_ns)
 			c->rtt_server_ns = ts_ns - c->syn_ns;
 		return;
 	}
-	if ((p->tcp_flags & (TCP_RST | TCP_ACK)) != TCP_ACK || !c->synack_ns || !(peer->flags & SIDE_ISN) ||
-	    p->ack - peer->isn - 1 > 0xffff)
+	if ((p->tcp_flags & (TCP_RST | TCP_ACK)) != TCP_ACK)
+		return;
+	if (!(peer->flags & SIDE_STARTED) && (s->flags & SIDE_ISN) && p->seq == s->isn + 1)
+		stream_start(peer, p->ack); /* likewise: the SYN-ACK was not seen, but is acknowledged */
+	if (!c->synack_ns || !(peer->flags & SIDE_ISN) || p->ack - peer->isn - 1 > 0xffff)
 		return;
 	bool repeat = p->ack == peer->isn + 1 && is_bare_ack(p) && c->talker == 2 && !(s->flags & SIDE_KEEPALIVE) &&
 	              !(peer->flags & SIDE_KEEPALIVE);
@@ -413,6 +416,7 @@ static void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const 
 		sample_add(&peer->srt, ts_ns - peer->srt_ns);
 	}
 	if (more) {
+		s->flags = (uint16_t)(ack == s->ack + 1 ? s->flags | SIDE_ACK_ONE : s->flags & ~SIDE_ACK_ONE);
 		s->ack = ack;
 		if (peer->holes)
 			holes_acked(f, peer, ack);

@@ -509,11 +509,14 @@ capture_erspan1() { derived_same erspan1.pcap nginx-slow.pcap erspan1; }
 capture_erspan2() { derived_same erspan2.pcap nginx-slow.pcap erspan2:11; }
 capture_erspan3() { derived_same erspan3.pcap nginx-slow.pcap erspan3:11; }
 capture_gtpu() { derived_same gtpu.pcap nginx-slow.pcap gtpu:123456; }
-capture_nested() { derived_same nested.pcap nginx-slow.pcap vxlan:7 vlan:300 gre; }
+capture_nested() { derived_same nested.pcap nginx-slow.pcap vxlan:7 gre vlan:300; }
 capture_fragments() { derived_same fragments.pcap nginx-keepalive.pcap fragment:512; }
 capture_raw_ip() { derived_same raw-ip.pcap nginx-slow.pcap raw; }
 capture_bsd_null() { derived_same bsd-null.pcap nginx-slow.pcap null; }
-capture_badsum() { derived_same badsum.pcap nginx-slow.pcap badsum; }
+capture_badsum() { derived_same badsum.pcap nginx-shorts.pcap badsum; }
+# what is seen first is silent and has the ports of the other direction; the request comes a minute later
+capture_direction_late() { derived direction-late.pcap tcp-probes.pcap cut:7 port:80:65080 stretch:0.9:40; }
+capture_limits() { derived limits.pcap nginx-pipeline.pcap swap:3:200; } # limits.yaml sets the limits
 capture_big_endian() { derived_same -o big big-endian.pcap nginx-slow.pcap; }
 capture_modified() { derived_same -o modified modified.pcap nginx-slow.pcap; }
 capture_ng_big() { derived_same -o pcapng-big ng-big.pcapng nginx-slow.pcap; }

@@ -163,6 +163,8 @@ def main():
     for policy, depth in (("batch", 1), ("batch", 10), ("batch", 100), ("window", 2), ("window", 50)):
         for loss in (0, 0.001, 0.01, 0.1):
             for midstream in (False, True):
+                if midstream and policy == "window":
+                    continue  # cannot be told from a client that waits: see engine/session.h
                 name = "pairing %s depth %d loss %g%s" % (policy, depth, loss, " midstream" if midstream else "")
                 for seed in range(3):
                     reason, what = check(tapscope, policy, depth, loss, midstream, connections, seed)

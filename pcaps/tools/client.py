@@ -83,6 +83,7 @@ class Connection:
         try:
             return self._answer(exchange)
         except ConnectionResetError:
+            exchange[5] = 0  # the kernel threw away what was still unread
             return exchange[3], {}
 
     def _answer(self, exchange):
@@ -104,6 +105,7 @@ class Connection:
                 headers[k.lower()] = v.strip()
             if status >= 200 or status == 101:
                 break
+            size = 0  # the length is the final response's alone
         exchange[3] = status
         exchange[5] = size
         method = exchange[1]

@@ -11,7 +11,7 @@ Edits, done in order:
     stretch:OVER:TO       every silence longer than OVER seconds becomes TO seconds
     shift:SECONDS         moves all times
     back:N:SECONDS        the clock steps back at frame N
-    swap:SEED:PERMILLE    exchanges neighbours: out of order
+    swap:SEED:PERMILLE    exchanges neighbours of one direction: out of order
     twice:SEED:PERMILLE   sends TCP payload again after a while: retransmissions that the receiver did not need
     seq:N                 adds N to all TCP sequence numbers of both directions (they wrap)
     vlan:ID[,ID...]       tags, outermost first; 0x8100 innermost, 0x88a8 outside
@@ -22,6 +22,7 @@ Edits, done in order:
     badsum                spoils the IPv4 header checksum of every third packet
     ports:SEED            gives each TCP port another one, the same everywhere
     cutoff:N              ends the file N bytes early (last edit)
+    port:FROM:TO          another number for one TCP port
     side:0|1              keeps one direction of each TCP conversation
 """
 import os
@@ -69,6 +70,21 @@ def has_payload(frame):
     return min(end, len(frame.data)) > where[1]
 
 
+def same_way(a, b):
+    """Both carry bytes of the same direction of the same connection."""
+    if not has_payload(a) or not has_payload(b):
+        return False
+    return [a.data[n] for n in ends(a)] == [b.data[n] for n in ends(b)]
+
+
+def ends(frame):
+    """Where addresses and ports lie."""
+    at, version = l3(frame)
+    first, last = (at + 12, at + 20) if version == 4 else (at + 8, at + 40)
+    head = tcp(frame)[0]
+    return [*range(first, last), *range(head, head + 4)]
+
+
 def edit_frames(frames, name, args):
     f = EDITS.get(name)
     if f is None:
@@ -98,7 +114,7 @@ def back(frames, n, seconds):
 def swap(frames, seed, permille):
     rng, out, i = random.Random(int(seed)), list(frames), 0
     while i + 1 < len(out):
-        if has_payload(out[i]) and has_payload(out[i + 1]) and rng.randrange(1000) < int(permille):
+        if same_way(out[i], out[i + 1]) and rng.randrange(1000) < int(permille):
             a, b = out[i], out[i + 1]
             out[i], out[i + 1] = b.copy(ts=a.ts), a.copy(ts=b.ts)
             i += 1
@@ -267,6 +283,20 @@ def ports(frames, seed):
     return out
 
 
+def port(frames, old, new):
+    out = []
+    for f in frames:
+        where = tcp(f)
+        if where:
+            d = bytearray(f.data)
+            for at in (where[0], where[0] + 2):
+                if struct.unpack_from(">H", d, at)[0] == int(old):
+                    struct.pack_into(">H", d, at, int(new))
+            f = f.copy(bytes(d))
+        out.append(f)
+    return out
+
+
 def side(frames, which):
     """One direction of each conversation: frames whose source sorts below (0) or above (1) their target."""
     out = []
@@ -331,6 +361,7 @@ EDITS = {
     "sll": lambda f: relink(f, 113),
     "badsum": badsum,
     "ports": ports,
+    "port": port,
     "side": side,
 }
 

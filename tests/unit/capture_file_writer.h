@@ -28,7 +28,8 @@ static inline void out_drop(struct out *o)
 	*o = (struct out){0};
 }
 
-static inline void put_bytes(struct out *o, const void *data, size_t len)
+/* Not inlined: gcc 12 guesses wrongly at the room of what is built step by step. */
+static maybe_unused __attribute__((noinline)) void put_bytes(struct out *o, const void *data, size_t len)
 {
 	if (o->len + len > o->room) {
 		o->room = (o->len + len) * 2;

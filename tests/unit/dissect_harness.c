@@ -358,11 +358,11 @@ static void offer(struct harness *h, struct stream *s)
 		enter(h, side_of(h, s), s, s->len);
 		uint64_t n = h->dissector->parse(&h->dissect, guard_place(&s->guard, s->bytes, s->len), s->len);
 		check_state(h);
+		consume(s, n);
 		if (h->dissect.failed) {
 			give_up(h, h->midstream || h->lossy);
 			return;
 		}
-		consume(s, n);
 		if (!h->dissect.become)
 			return;
 		h->outer[0].skip = h->outer[1].skip = 0;
@@ -475,7 +475,7 @@ struct harness *harness_new(const struct dissector *d, const struct dissect_sett
 
 void harness_data(struct harness *h, enum dissect_side side, const void *data, size_t len)
 {
-	if (h->off)
+	if (h->off || h->outer[side].closed)
 		return;
 	h->dissect.failed = false;
 	if (!take(h, &h->outer[side], data, len, offer_or_probe))
@@ -486,7 +486,7 @@ void harness_gap(struct harness *h, enum dissect_side side, uint64_t missing)
 {
 	struct stream *s = &h->outer[side];
 	uint64_t skipped = min_of(s->skip, missing);
-	if (h->off)
+	if (h->off || s->closed || !missing)
 		return;
 	for (struct exchange *x = h->first; x; x = x->next)
 		for (unsigned k = 0; k < 2; k++)

@@ -69,7 +69,7 @@ static inline void build_payload(struct build *b, uint32_t n, uint8_t first)
 }
 
 static inline void build_tcp_options(struct build *b, uint16_t source, uint16_t target, uint32_t seq, uint8_t flags,
-                                     const void *options, uint32_t options_len)
+				     const void *options, uint32_t options_len)
 {
 	build_push_bytes(b, options, options_len);
 	uint8_t *h = build_push(b, 20);
@@ -98,7 +98,7 @@ static inline void build_udp(struct build *b, uint16_t source, uint16_t target)
 
 /* options_len: a multiple of 4. fragment: the whole 16-bit field. */
 static inline void build_ip4_full(struct build *b, uint8_t protocol, uint32_t source, uint32_t target, uint16_t id,
-                                  uint16_t fragment, const void *options, uint32_t options_len)
+				  uint16_t fragment, const void *options, uint32_t options_len)
 {
 	uint32_t len = build_len(b) + 20 + options_len;
 	build_push_bytes(b, options, options_len);

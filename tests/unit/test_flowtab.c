@@ -198,7 +198,7 @@ static void send_packet(struct world *w, char *line)
 
 static void run(struct world *w, const struct flowtab_settings *settings, const char *name, const char *script)
 {
-	char line[256];
+	char line[1024];
 	memset(w, 0, sizeof *w);
 	w->name = name;
 	w->client_port = 40000;
@@ -280,7 +280,7 @@ static const struct script scripts[] = {
  "> FA seq=101 ack=501\n< FA seq=501 ack=101\n> A seq=102 ack=502\nnone\n< A seq=502 ack=102\n= close_type=tcp_fin\n"},
 {"fin: late segments are on no flow, a new SYN begins one",
  "at 1\n" OPEN
- "> FA seq=101 ack=501\n< FA seq=501 ack=102\n> A seq=102 ack=502\n= close_type=tcp_fin packet_tx=3\n"
+ "> FA seq=101 ack=501\n< FA seq=501 ack=102\n> A seq=102 ack=502\n= close_type=tcp_fin packet_tx=4\n"
  "at 1.5\n< FA seq=501 ack=102\n> A seq=102 ack=502\n> S seq=100\nlate 3\nnone\n"
  "at 1.6\n> S seq=9000\nfinish 2\n= close_type=end_of_input packet_tx=1 packet_rx=0 syn_count=1\nlate 3\n"},
 {"fin: after the linger a segment begins a flow again",
@@ -427,7 +427,7 @@ static const struct script scripts[] = {
 {"the clock steps back",
  "at 100\n" OPEN "at 10\n> PA seq=101 ack=501 len=5\n< PA seq=501 ack=106 len=5\nat 100.5\n> FA seq=106 ack=506\n"
  "< FA seq=506 ack=107\n> A seq=107 ack=507\n"
- "= close_type=tcp_fin start_time=100000000000 end_time=100500000000 duration_ns=500000000 packet_tx=4 art_count=1 art_sum=0\n"},
+ "= close_type=tcp_fin start_time=100000000000 end_time=100500000000 duration_ns=500000000 packet_tx=5 art_count=1 art_sum=0\n"},
 {"the clock steps back within the handshake: no round trip",
  "at 100\n> S seq=100\nat 99\n< SA seq=500 ack=101\n> A seq=101 ack=501\nfinish 101\n= rtt_server_ns=- rtt_ns=- rtt_client_ns=0\n"},
 {"one-way: the client's side only",

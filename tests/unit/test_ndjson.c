@@ -111,6 +111,42 @@ static void test_absent_text(void **state)
 	assert_string_equal(print_request(&r), "{\"record\":\"request\",\"request_type\":\"GET\"}\n");
 }
 
+/* A number of the wire is printed as one only where every JSON reader takes it. */
+static void test_attribute_numbers(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *in;
+		bool number;
+	} cases[] = {
+	    {"0", true},
+	    {"-1", true},
+	    {"123456789012345678", true},
+	    {"-123456789012345678", true},
+	    {"", false},
+	    {"-", false},
+	    {"-0x1", false},
+	    {"1234567890123456789", false},
+	    {"00", false},
+	    {"-01", false},
+	    {"1.5", false},
+	    {"1e3", false},
+	    {"+1", false},
+	    {" 1", false},
+	};
+	for (size_t i = 0; i < array_size(cases); i++) {
+		struct request_record r = {0};
+		struct text value = {cases[i].in, (uint32_t)strlen(cases[i].in)};
+		request_record_set(&r, attributes, ((struct attribute_list){.count = 1, .at = {{"n", value, true}}}));
+		char expected[128];
+		snprintf(expected, sizeof expected,
+			 cases[i].number ? "{\"record\":\"request\",\"attributes\":{\"n\":%s}}\n"
+					 : "{\"record\":\"request\",\"attributes\":{\"n\":\"%s\"}}\n",
+			 cases[i].in);
+		assert_string_equal(print_request(&r), expected);
+	}
+}
+
 static void test_integers(void **state)
 {
 	(void)state;
@@ -480,17 +516,12 @@ static void test_community_id(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_empty_records),
-	    cmocka_unit_test(test_every_kind),
-	    cmocka_unit_test(test_absent_text),
-	    cmocka_unit_test(test_integers),
-	    cmocka_unit_test(test_times),
-	    cmocka_unit_test(test_addresses),
-	    cmocka_unit_test(test_tunnels),
-	    cmocka_unit_test(test_strings),
-	    cmocka_unit_test(test_strings_are_json),
-	    cmocka_unit_test(test_full_records),
-	    cmocka_unit_test(test_room),
+	    cmocka_unit_test(test_empty_records), cmocka_unit_test(test_every_kind),
+	    cmocka_unit_test(test_absent_text),   cmocka_unit_test(test_attribute_numbers),
+	    cmocka_unit_test(test_integers),      cmocka_unit_test(test_times),
+	    cmocka_unit_test(test_addresses),     cmocka_unit_test(test_tunnels),
+	    cmocka_unit_test(test_strings),       cmocka_unit_test(test_strings_are_json),
+	    cmocka_unit_test(test_full_records),  cmocka_unit_test(test_room),
 	    cmocka_unit_test(test_community_id),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

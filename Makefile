@@ -1,0 +1,38 @@
+# The short names of what one does here. meson builds; tests/run.py runs suites and counts.
+
+BUILD = build
+
+.PHONY: all demo check test bench fuzz format clean
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) --quiet tapscope
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) > /dev/null
+
+# installs what is missing, builds, and shows what a capture of a real server gives
+demo:
+	@scripts/install-deps.sh
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/tapscope replay --format table pcaps/nginx-errors.pcap pcaps/nginx-traces.pcap pcaps/websocket.pcap
+
+# for each commit, in less than three minutes
+check:
+	@python3 tests/run.py check
+
+# everything
+test:
+	@python3 tests/run.py test
+
+bench: all
+	@python3 tests/bench/bench.py
+
+# FUZZ_SECONDS for each target
+FUZZ_SECONDS = 60
+fuzz:
+	@python3 tests/run.py fuzz --seconds $(FUZZ_SECONDS)
+
+format:
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+clean:
+	@rm -rf build build-*/

@@ -1,0 +1,34 @@
+#!/bin/bash
+# install-deps.sh [--test] [--record] [--bench]
+#
+# Installs what Debian 12 lacks to build tapscope, and with an option to test it, to record pcaps/ again, or to run the
+# benchmark beside other programs. Says what is missing, and the command, where it may not install.
+set -euo pipefail
+
+packages=(gcc libc6-dev make meson ninja-build pkg-config libpcap-dev zlib1g-dev libyaml-dev libssl-dev libxxhash-dev)
+for option; do
+	case $option in
+	--test) packages+=(python3 clang-14 libclang-rt-14-dev clang-format-14 libcmocka-dev) ;;
+	--record) packages+=(python3 iproute2 ethtool procps nftables tcpdump wireshark-common nginx-light curl wrk nghttp2-client nghttp2-proxy openssl) ;;
+	--bench) packages+=(python3 valgrind softflowd nfdump libndpi-bin tshark) ;;
+	*) sed -n 2,5p "$0" >&2; exit 2 ;;
+	esac
+done
+
+command -v dpkg-query >/dev/null || { echo "This is no Debian; install the counterparts of: ${packages[*]}" >&2; exit 3; }
+missing=()
+for p in "${packages[@]}"; do
+	# another package may provide it (nginx for nginx-light)
+	case $p in nginx-light) command -v nginx >/dev/null && continue ;; esac
+	[ "$(dpkg-query -W -f '${db:Status-Abbrev}' "$p" 2>/dev/null | cut -c1-2)" = ii ] || missing+=("$p")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+	echo "Missing: ${missing[*]}. As root: apt-get install --no-install-recommends ${missing[*]}" >&2
+	exit 3
+fi
+echo "Installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+install=(apt-get install -y -q --no-install-recommends "${missing[@]}")
+"${install[@]}" </dev/null >/dev/null 2>&1 || { apt-get update -q </dev/null >/dev/null; "${install[@]}" </dev/null >/dev/null; }

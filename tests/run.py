@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""Runs the suites and counts their cases.
+
+    run.py check | test | fuzz [--seconds N] | STEP...
+
+A step is a build, or a command that prints "ok NAME", "not ok NAME reason", "skip NAME reason" for each case, or a meson
+suite. Output of a step goes to build-logs/STEP.log and is shown where something failed. The last line says how many cases
+passed, failed and were skipped. With CI set, only the corpus may be missing: every other skip fails.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+LOGS = os.path.join(ROOT, "build-logs")
+CLANG = shutil.which("clang-14") or shutil.which("clang") or "clang"
+SANITIZER = {
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:halt_on_error=1:detect_stack_use_after_return=1",
+    "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+}
+BUILDS = {
+    "gcc": ("gcc", ["-Dwerror=true"]),
+    "clang": (CLANG, ["-Dwerror=true"]),
+    "asan": ("gcc", ["-Dwerror=true", "-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined"]),
+    "tsan": (CLANG, ["-Dbuildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"]),
+    "fuzz": (CLANG, ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true"]),
+    "fault": ("gcc", ["-Dfault=drop_packet"]),
+}
+
+
+def binary(build):
+    return os.path.join(ROOT, f"build-{build}", "tapscope")
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def case(self, verdict, name, reason=""):
+        if verdict == "skip" and os.environ.get("CI") and "TAPSCOPE_CORPUS" not in reason:
+            verdict, reason = "not ok", "skipped, which CI does not allow: " + reason
+        if verdict == "ok":
+            self.passed += 1
+        elif verdict == "skip":
+            self.skipped += 1
+            print(f"  skip {name}: {reason}", flush=True)
+        else:
+            self.failed += 1
+            print(f"  FAILED {name}: {reason}", flush=True)
+
+
+TALLY = Tally()
+
+
+def run(command, log, env=None, timeout=900):
+    """The exit status; what it printed is in the log. 124: it took too long."""
+    with open(log, "ab") as out:
+        out.write(("$ " + " ".join(command) + "\n").encode())
+        out.flush()
+        try:
+            return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                  env={**os.environ, **SANITIZER, **(env or {})}, timeout=timeout).returncode
+        except subprocess.TimeoutExpired:
+            return 124
+
+
+def show(log, lines=40):
+    with open(log, encoding="utf-8", errors="replace") as f:
+        for line in f.read().splitlines()[-lines:]:
+            print("    | " + line[:300])
+
+
+def build(name, targets, log):
+    """Whether the build stands; one case."""
+    compiler, options = BUILDS[name]
+    folder = os.path.join(ROOT, f"build-{name}")
+    status = 0
+    if not os.path.exists(os.path.join(folder, "build.ninja")):
+        status = run(["meson", "setup", folder, *options], log, env={"CC": compiler})
+    if status == 0:
+        status = run(["ninja", "-C", folder, *targets], log)
+    TALLY.case("ok" if status == 0 else "not ok", f"build-{name}", f"exit {status}")
+    return status == 0
+
+
+def unit_targets(name):
+    """The unit tests of a build folder (they are not built by default)."""
+    found = subprocess.run(["meson", "introspect", "--tests", os.path.join(ROOT, f"build-{name}")], capture_output=True, text=True, check=True)
+    return sorted({os.path.relpath(t["cmd"][0], os.path.join(ROOT, f"build-{name}")) for t in json.loads(found.stdout)})
+
+
+def unit(name, log, only=None):
+    """The unit tests of one build, each a case. only: a pattern of their names."""
+    if not build(name, ["tapscope"], log):
+        return
+    targets = [t for t in unit_targets(name) if not only or re.search(only, t)]
+    if not targets:
+        TALLY.case("not ok", f"unit-{name}", "no unit tests: is cmocka there?")
+        return
+    status = run(["ninja", "-C", f"build-{name}", *targets], log)
+    if status:
+        TALLY.case("not ok", f"unit-{name}", "does not build")
+        return
+    results = os.path.join(ROOT, f"build-{name}", "meson-logs", "testlog.json")
+    if os.path.exists(results):
+        os.unlink(results)
+    names = [os.path.basename(t).removeprefix("test_") for t in targets]
+    run(["meson", "test", "-C", f"build-{name}", "--no-rebuild", "--print-errorlogs", *names], log)
+    seen = 0
+    with open(results, encoding="utf-8") as f:
+        for line in f:
+            e = json.loads(line)
+            seen += 1
+            verdict = {"OK": "ok", "SKIP": "skip"}.get(e["result"], "not ok")
+            TALLY.case(verdict, f"unit-{name}-{e['name']}", e["result"])
+    if seen != len(targets):
+        TALLY.case("not ok", f"unit-{name}", f"{seen} of {len(targets)} tests ran")
+
+
+def script(name, log, command, env=None, timeout=900):
+    """A command that prints its cases; one that prints none, or fails without naming a case, failed."""
+    start = os.path.getsize(log) if os.path.exists(log) else 0
+    status = run(command, log, env, timeout)
+    cases = bad = 0
+    with open(log, encoding="utf-8", errors="replace") as f:
+        f.seek(start)
+        for line in f:
+            m = re.match(r"(ok|not ok|skip) (\S+) ?(.*)", line)
+            if m:
+                cases += 1
+                bad += m[1] == "not ok"
+                TALLY.case(m[1], f"{name}: {m[2]}", m[3].strip())
+    if cases == 0 or (status != 0) != (bad > 0):
+        TALLY.case("not ok", name, "took too long" if status == 124 else f"exit {status}, {cases} cases, {bad} of them bad")
+
+
+def verify(name, log):
+    """The goldens of pcaps/, each capture a case."""
+    report = os.path.join(LOGS, f"verify-{name}.xml")
+    if os.path.exists(report):
+        os.unlink(report)
+    status = run([binary(name), "verify", "--junit", report, "pcaps"], log, timeout=300)
+    cases = 0
+    if os.path.exists(report):
+        for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+            cases += 1
+            fault = case.find("failure") if case.find("failure") is not None else case.find("error")
+            TALLY.case("ok" if fault is None else "not ok", f"golden-{name}: {case.get('name')}", (fault.get("message") or "differs") if fault is not None else "")
+    if cases == 0 or (status != 0 and not TALLY.failed):
+        TALLY.case("not ok", f"golden-{name}", f"exit {status}, {cases} captures")
+
+
+def formatted(log):
+    files = subprocess.run(["git", "ls-files", "*.c", "*.h"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    tool = shutil.which("clang-format-14") or shutil.which("clang-format")
+    if not tool:
+        TALLY.case("skip", "format", "clang-format is not there")
+        return
+    status = run([tool, "--dry-run", "-Werror", *files], log)
+    TALLY.case("ok" if status == 0 else "not ok", "format", "make format mends it")
+
+
+def python(name, *args):
+    return ["python3", os.path.join("tests", name), *args]
+
+
+def fuzz_seconds():
+    return int(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 60
+
+
+# name -> what it does with its log. In the order in which they run.
+STEPS = {
+    "gcc": lambda log: build("gcc", [], log),
+    "clang": lambda log: build("clang", [], log),
+    "format": formatted,
+    "unit-asan": lambda log: unit("asan", log),
+    "unit-clang": lambda log: unit("clang", log),
+    "unit-tsan": lambda log: unit("tsan", log, "ring|flowtab|engine|stress|view"),
+    "golden-gcc": lambda log: verify("gcc", log),
+    "golden-asan": lambda log: verify("asan", log),
+    "truth": lambda log: script("truth", log, python("truth.py", binary("gcc"))),
+    "inputs": lambda log: script("inputs", log, python("inputs.py", binary("asan"))),
+    "reader": lambda log: script("reader", log, python("flows_vs_reader.py", binary("gcc"))),
+    "coverage": lambda log: script("coverage", log, python("fields_coverage.py")),
+    "options": lambda log: script("options", log, python("options_effect.py", binary("gcc"))),
+    "no-malloc": lambda log: script("no-malloc", log, ["tests/no_malloc.sh", binary("gcc")]),
+    "determinism-quick": lambda log: script("determinism", log, python("determinism.py", "--quick", binary("gcc"))),
+    "determinism": lambda log: script("determinism", log, python("determinism.py", binary("gcc"), binary("clang"))),
+    "determinism-tsan": lambda log: build("tsan", ["tapscope"], log) and script("determinism-tsan", log, python("determinism.py", "--quick", binary("tsan"))),
+    "ledger-fault": lambda log: build("fault", ["tapscope"], log) and script("ledger-fault", log, ["tests/ledger_fault.sh", binary("gcc"), binary("fault")]),
+    "fuzz-corpus": lambda log: build("fuzz", [], log) and script("fuzz-corpus", log, python("fuzz/replay.py", "build-fuzz")),
+    "corpus-http": lambda log: script("corpus-http", log, python("corpus/http_reference.py", binary("gcc"))),
+    "corpus-ports": lambda log: script("corpus-ports", log, python("corpus/ports.py", binary("gcc"))),
+    "corpus-reader": lambda log: script("corpus-reader", log, python("flows_vs_reader.py", "--corpus", binary("gcc"))),
+    "corpus-robustness": lambda log: script("corpus-robustness", log, python("corpus/robustness.py", binary("asan"))),
+}
+SUITES = {
+    "check": ["gcc", "format", "unit-asan", "golden-gcc", "truth", "determinism-quick"],
+    "test": [s for s in STEPS if s != "determinism-quick"],
+}
+
+
+def main():
+    wanted = sys.argv[1:2] or ["check"]
+    os.chdir(ROOT)
+    os.makedirs(LOGS, exist_ok=True)
+    if wanted[0] == "fuzz":
+        log = os.path.join(LOGS, "fuzz.log")
+        open(log, "w").close()
+        if build("fuzz", [], log):
+            script("fuzz", log, python("fuzz/replay.py", "build-fuzz", "--seconds", str(fuzz_seconds())), timeout=36000)
+    else:
+        steps = SUITES.get(wanted[0]) or sys.argv[1:]
+        unknown = [s for s in steps if s not in STEPS]
+        if unknown:
+            sys.exit(f"no step {unknown[0]}; there are: {' '.join(STEPS)}")
+        for step in steps:
+            log = os.path.join(LOGS, step + ".log")
+            open(log, "w").close()
+            began, before = time.monotonic(), TALLY.failed
+            print(f"{step}", flush=True)
+            try:
+                STEPS[step](log)
+            except (OSError, subprocess.SubprocessError, ValueError) as e:
+                TALLY.case("not ok", step, f"{type(e).__name__}: {e}")
+            if TALLY.failed > before:
+                show(log)
+            print(f"  {time.monotonic() - began:.1f} s", flush=True)
+    print(f"{TALLY.passed} passed, {TALLY.failed} failed, {TALLY.skipped} skipped")
+    sys.exit(1 if TALLY.failed else 0)
+
+
+if __name__ == "__main__":
+    main()
