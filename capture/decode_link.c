@@ -391,7 +391,7 @@ static enum decode_result walk_raw(struct walk *w, struct span s)
 }
 
 /* The address family is in the byte order of the host that captured (LINKTYPE_LOOP: in network order, mostly): families
- * are small numbers, so the order shows. */
+ * are small numbers, so the order shows. Some writers put an EtherType into the second half instead. */
 static enum decode_result walk_null(struct walk *w, struct span s)
 {
 	if (s.cap < 4)
@@ -400,6 +400,8 @@ static enum decode_result walk_null(struct walk *w, struct span s)
 	if (family > UINT16_MAX)
 		family = __builtin_bswap32(family);
 	s = span_from(s, 4);
+	if (family > UINT16_MAX && ((family & UINT16_MAX) == ETHERTYPE_IPV4 || (family & UINT16_MAX) == ETHERTYPE_IPV6))
+		return walk_payload(w, family & UINT16_MAX, s);
 	switch (family) {
 	case 2:
 		return walk_payload(w, ETHERTYPE_IPV4, s);

@@ -152,12 +152,16 @@ static bool start_is_plausible(const struct dissect *d, const uint8_t *p, size_t
 	return i == n || (i && p[i] == ' ');
 }
 
+/* Where a start line should be there is something else. The connection is followed on where this is odd, but known to be
+ * HTTP: a client sent what the server rightly refuses, or more than its length said. A server whose very first bytes are
+ * something else does not speak HTTP. */
 static enum step no_start_line(struct dissect *d, struct side *s)
 {
+	const struct http *http = d->state;
 	s->searched = 0;
 	if (s->waits)
 		return STEP_MORE;
-	if (!s->seen_message) {
+	if (!s->seen_message && !(d->side == SIDE_CLIENT && http->side[1].phase != PHASE_FRESH)) {
 		dissect_fail(d);
 		return STEP_MORE;
 	}

@@ -258,7 +258,7 @@ static struct message *begin_request(struct sessions *s, uint64_t id, size_t at)
 	struct conn *c = s->conn;
 	struct half *h = &c->half[s->direction];
 	if (h->open != POOL_NONE)
-		pairing_cut(s, s->direction, 0);
+		pairing_cut(s, s->direction);
 	uint64_t number = c->request_next++;
 	bool in_order = c->dissector->pairing == PAIR_IN_ORDER;
 	if (in_order)
@@ -276,6 +276,7 @@ static struct message *begin_request(struct sessions *s, uint64_t id, size_t at)
 	slot->request_offset = s->offset + at;
 	slot->request_seq = slot->request_end_seq = s->seq + (uint32_t)at;
 	slot->request_ack = s->ack;
+	slot->gap_before = flow_gap_bytes(s->table, s->flow, s->direction);
 	if (c->pending_count < s->settings.outstanding_max) {
 		list_append(s, c, slot);
 	} else {
@@ -345,7 +346,7 @@ static struct message *begin_response(struct sessions *s, uint64_t id, size_t at
 	bool push = id == DISSECT_PUSH;
 
 	if (c->dissector->pairing == PAIR_IN_ORDER && h->open != POOL_NONE)
-		pairing_cut(s, s->direction, 0);
+		pairing_cut(s, s->direction);
 	struct slot *slot = push ? NULL : match(s, id, true);
 	if (!push && c->synced)
 		c->response_next++;
@@ -373,6 +374,7 @@ static struct message *begin_response(struct sessions *s, uint64_t id, size_t at
 	slot->response_ns = slot->response_end_ns = ns;
 	slot->response_offset = s->offset + at;
 	slot->response_seq = s->seq + (uint32_t)at;
+	slot->gap_before = flow_gap_bytes(s->table, s->flow, s->direction);
 	h->open = pool_index(&s->slots, slot);
 	return &slot->m;
 }
@@ -383,6 +385,14 @@ static struct message *call_begin(struct dissect *d, enum message_kind kind, uin
 	if (s->nested)
 		at = s->nested_len;
 	return kind == MESSAGE_REQUEST ? begin_request(s, id, at) : begin_response(s, id, at);
+}
+
+/* The bytes that were lost since the message began belong to it. */
+static uint64_t note_gap(struct sessions *s, struct slot *slot, unsigned direction)
+{
+	uint64_t missing = flow_gap_bytes(s->table, s->flow, direction) - slot->gap_before;
+	slot->gap_bytes += missing;
+	return missing;
 }
 
 static void end_request(struct sessions *s, struct slot *slot)
@@ -412,6 +422,7 @@ static void call_end(struct dissect *d, struct message *m, enum message_kind kin
 
 	if (h->open == pool_index(&s->slots, slot))
 		h->open = POOL_NONE;
+	note_gap(s, slot, s->direction);
 	if (kind == MESSAGE_REQUEST) {
 		slot->request_end_ns = ns;
 		slot->request_len = offset - slot->request_offset;
@@ -525,14 +536,7 @@ const struct dissect_calls pairing_calls = {
 	.feed = call_feed,
 };
 
-void pairing_note_gap(struct sessions *s, unsigned direction, uint64_t missing)
-{
-	uint32_t open = s->conn->half[direction].open;
-	if (open != POOL_NONE)
-		slot_at(s, open)->gap_bytes += missing;
-}
-
-void pairing_cut(struct sessions *s, unsigned direction, uint64_t missing)
+void pairing_cut(struct sessions *s, unsigned direction)
 {
 	struct conn *c = s->conn;
 	struct half *h = &c->half[direction];
@@ -540,7 +544,7 @@ void pairing_cut(struct sessions *s, unsigned direction, uint64_t missing)
 		return;
 	struct slot *slot = slot_at(s, h->open);
 	h->open = POOL_NONE;
-	slot->gap_bytes += missing;
+	uint64_t missing = note_gap(s, slot, direction);
 	if (!missing)
 		slot->flags |= SLOT_TRUNCATED;
 	if (direction == c->client) {
@@ -615,8 +619,8 @@ void pairing_expire(struct sessions *s, int64_t now_ns)
 void pairing_flush(struct sessions *s)
 {
 	struct conn *c = s->conn;
-	pairing_cut(s, 0, 0);
-	pairing_cut(s, 1, 0);
+	pairing_cut(s, 0);
+	pairing_cut(s, 1);
 	while (c->pending_head != POOL_NONE) {
 		struct slot *slot = slot_at(s, c->pending_head);
 		if (slot->flags & SLOT_HAS_RESPONSE && !(slot->flags & SLOT_RESPONSE_DONE))

@@ -331,11 +331,6 @@ void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64
 	enter(s, f, c, direction, ts_ns);
 	h->next_seq = seq + (uint32_t)missing;
 	h->seen = true;
-	if (h->skip) { /* inside what nobody wanted to see: the message goes on */
-		pairing_note_gap(s, direction, missing);
-		h->last_ns = ts_ns;
-		return;
-	}
 	uint64_t lost = missing + h->len;
 	give_buffers(s, h);
 	if (!c->dissector) { /* whatever it will be, its numbers do not begin here */
@@ -348,10 +343,8 @@ void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64
 		c->dissector->gap(&s->dissect, lost);
 	else
 		dissect_fail(&s->dissect);
-	if (s->dissect.keep && !s->dissect.failed) {
-		pairing_note_gap(s, direction, missing);
-	} else {
-		pairing_cut(s, direction, missing);
+	if (!s->dissect.keep || s->dissect.failed) {
+		pairing_cut(s, direction);
 		pairing_lose(s, direction);
 	}
 	h->offset += lost;

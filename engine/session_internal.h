@@ -26,7 +26,7 @@ struct slot {
 	uint64_t id, number; /* the protocol's identifier; the request's number on its connection */
 	int64_t request_ns, request_end_ns, response_ns, response_end_ns;
 	uint64_t request_offset, response_offset, request_len, response_len; /* on the stream */
-	uint64_t gap_bytes;
+	uint64_t gap_bytes, gap_before; /* lost within it; lost in its direction when request or response began */
 	uint32_t request_seq, request_end_seq, response_seq;
 	uint32_t request_ack; /* what the client had received when it began the request */
 };
@@ -103,9 +103,7 @@ static inline struct slot *slot_at(const struct sessions *s, uint32_t index)
 extern const struct dissect_calls pairing_calls;
 
 /* The direction's message under way is over although its end was not seen. */
-void pairing_cut(struct sessions *s, unsigned direction, uint64_t missing);
-/* `missing` bytes lay inside a message that goes on. */
-void pairing_note_gap(struct sessions *s, unsigned direction, uint64_t missing);
+void pairing_cut(struct sessions *s, unsigned direction);
 /* Bytes of a direction were lost and with them, perhaps, whole messages. */
 void pairing_lose(struct sessions *s, unsigned direction);
 /* Requests that have waited too long leave. */

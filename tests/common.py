@@ -86,7 +86,7 @@ def replay(binary, files, *options, timeout=60, form="ndjson"):
         files = [files]
     settings = []
     if len(files) == 1:
-        beside = re.sub(r"\.pcap(ng)?(\.gz)?$", ".yaml", files[0])
+        beside = re.sub(r"\.(pcap|pcapng|cap)(\.gz)?$", ".yaml", files[0])
         if os.path.exists(beside):
             settings = ["-C", beside]
     command = [binary, "replay", "--format", form, *settings, *options, *files]

@@ -12,7 +12,7 @@ Edits, done in order:
     shift:SECONDS         moves all times
     back:N:SECONDS        the clock steps back at frame N
     swap:SEED:PERMILLE    exchanges neighbours of one direction: out of order
-    twice:SEED:PERMILLE   sends TCP payload again after a while: retransmissions that the receiver did not need
+    twice:SEED:PERMILLE   sends TCP payload again 2 ms later: retransmissions that the receiver did not need
     seq:N                 adds N to all TCP sequence numbers of both directions (they wrap)
     vlan:ID[,ID...]       tags, outermost first; 0x8100 innermost, 0x88a8 outside
     mpls:LABEL[,LABEL]    MPLS labels                         pppoe       PPPoE session
@@ -126,7 +126,7 @@ def twice(frames, seed, permille):
     rng, out = random.Random(int(seed)), list(frames)
     for f in frames:
         if has_payload(f) and rng.randrange(1000) < int(permille):
-            out.append(f.copy(ts=f.ts + 300 * 10**6))
+            out.append(f.copy(ts=f.ts + 2 * 10**6))
     return sorted(out, key=lambda f: f.ts)
 
 

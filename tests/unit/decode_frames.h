@@ -235,6 +235,12 @@ static void null30(void)
 	build_push_bytes(&b, "\x1e\0\0\0", 4);
 }
 
+static void null_ethertype(void)
+{
+	tcp4();
+	build_push_bytes(&b, "\x0f\0\x08\0", 4);
+}
+
 static void padded(void)
 {
 	build_start(&b);
@@ -645,6 +651,7 @@ static const struct expected frame_table[] = {
     {"null netbsd", null24, L_NULL, TCP6, NO_VLAN, 0, {0}, {0}, 0},
     {"null freebsd", null28, L_NULL, TCP6, NO_VLAN, 0, {0}, {0}, 0},
     {"null darwin", null30, L_NULL, TCP6, NO_VLAN, 0, {0}, {0}, 0},
+    {"null with ethertype", null_ethertype, L_NULL, TCP4, NO_VLAN, 0, {0}, {0}, 0},
     {"loop", null2_swapped, L_LOOP, TCP4, NO_VLAN, 0, {0}, {0}, 0},
     {"padding", padded, L_ETH, TCP4, NO_VLAN, 0, {0}, {0}, MAC},
     {"total length 0", segmentation_offload, L_ETH, TCP4, NO_VLAN, 0, {0}, {0}, MAC},

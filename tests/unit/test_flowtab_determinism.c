@@ -232,18 +232,29 @@ static void test_ample(void **state)
 	assert_true(c.late_frames > 0);
 }
 
-static void test_quotas_bite(void **state)
+static void test_quota_of_flows_and_second_tiers(void **state)
 {
 	(void)state;
 	struct flowtab_settings s = fixture_settings();
 	struct flowtab_counters c;
 	s.max_flows = SHARDS * 12;
 	s.max_tcp = SHARDS * 2;
-	s.max_segments = SHARDS * 7;
-	s.reassembly_flow_bytes = 2048;
 	compare(&s, &c);
 	assert_true(c.flows_evicted > 1000);
 	assert_true(c.tcp_refused > 1000);
+}
+
+static void test_quota_of_segments(void **state)
+{
+	(void)state;
+	struct flowtab_settings s = fixture_settings();
+	struct flowtab_counters c;
+	s.max_flows = SHARDS * 20;
+	s.max_tcp = SHARDS * 20;
+	s.max_segments = SHARDS * 4;
+	s.reassembly_flow_bytes = 1536;
+	compare(&s, &c);
+	assert_true(c.flows_evicted > 1000);
 	assert_true(c.segments_refused > 100);
 }
 
@@ -251,7 +262,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ample),
-		cmocka_unit_test(test_quotas_bite),
+		cmocka_unit_test(test_quota_of_flows_and_second_tiers),
+		cmocka_unit_test(test_quota_of_segments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
