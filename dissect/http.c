@@ -1,14 +1,15 @@
 /* http.c - HTTP/1.0 and HTTP/1.1: where messages begin and end (RFC 9112). What their heads say is read by http_head.c.
  *
- * Each direction is a little machine of its own. A line is consumed as soon as it is complete, so nothing is read twice;
- * how far an incomplete line was searched is remembered. A line longer than LINE_BYTES_MAX is read up to there and the rest
- * thrown away, so a head may have any size. Bodies are skipped unseen.
+ * Each direction is a little machine of its own. A line is consumed as soon as it is complete, so nothing is read
+ * twice; how far an incomplete line was searched is remembered. A line longer than LINE_BYTES_MAX is read up to there
+ * and the rest thrown away, so a head may have any size. Bodies are skipped unseen.
  *
- * After a hole, or where the start of the connection was not seen, a direction searches for its next start line: a whole
- * status line, or a request line with a known method, that a header line (or the end of the head) follows. It may stand
- * behind a body that does not end with a line end, so it is looked for in each line's last SEARCH_BYTES_MAX bytes, wherever
- * it begins there. The risk is a body that itself holds an HTTP message as text (a log, a document about HTTP) just where
- * the search goes through it; the strictness of the pattern and that it ends at the first message found keep it low.
+ * After a hole, or where the start of the connection was not seen, a direction searches for its next start line: a
+ * whole status line, or a request line with a known method, that a header line (or the end of the head) follows. It may
+ * stand behind a body that does not end with a line end, so it is looked for in each line's last SEARCH_BYTES_MAX
+ * bytes, wherever it begins there. The risk is a body that itself holds an HTTP message as text (a log, a document
+ * about HTTP) just where the search goes through it; the strictness of the pattern and that it ends at the first
+ * message found keep it low.
  *
  * A response whose request is unknown may answer HEAD. Where a body is announced but the next bytes are those of a
  * status line, there was none. */
@@ -18,26 +19,28 @@
 
 enum {
 	LINE_BYTES_MAX = DISSECT_TEXT_MAX + 1024, /* so that what is cut is cut by text_max, which marks it */
-	LINE_TAIL = 64,                     /* of a long request line: holds the version */
+	LINE_TAIL = 64,                           /* of a long request line: holds the version */
 	SEARCH_BYTES_MAX = 4096,
-	PROBE_SURE = 64,                    /* a request's beginning of this length will do without its line end */
+	PROBE_SURE = 64, /* a request's beginning of this length will do without its line end */
 	PROBE_MAX = 1024,
-	PROBE_EMPTY_LINES = 8,              /* bytes of empty lines before the first request */
-	HEADER_NAME_MAX = 64,               /* for the search */
+	PROBE_EMPTY_LINES = 8, /* bytes of empty lines before the first request */
+	HEADER_NAME_MAX = 64,  /* for the search */
 };
-_Static_assert(LINE_BYTES_MAX + LINE_TAIL < DISSECT_BUFFER_MAX && SEARCH_BYTES_MAX + HEADER_NAME_MAX < DISSECT_BUFFER_MAX, "buffer");
+_Static_assert(LINE_BYTES_MAX + LINE_TAIL < DISSECT_BUFFER_MAX &&
+		   SEARCH_BYTES_MAX + HEADER_NAME_MAX < DISSECT_BUFFER_MAX,
+	       "buffer");
 
 enum phase {
-	PHASE_FRESH,       /* nothing was read yet */
-	PHASE_START,       /* a start line comes, perhaps after empty lines */
-	PHASE_START_REST,  /* of a start line longer than LINE_BYTES_MAX */
-	PHASE_SEARCH,      /* lost: looks for a start line */
+	PHASE_FRESH,      /* nothing was read yet */
+	PHASE_START,      /* a start line comes, perhaps after empty lines */
+	PHASE_START_REST, /* of a start line longer than LINE_BYTES_MAX */
+	PHASE_SEARCH,     /* lost: looks for a start line */
 	PHASE_HEAD,
-	PHASE_PEEK,        /* body or next response? */
-	PHASE_BODY,        /* `left` bytes */
+	PHASE_PEEK, /* body or next response? */
+	PHASE_BODY, /* `left` bytes */
 	PHASE_CHUNK_SIZE,
-	PHASE_CHUNK_DATA,  /* `left` bytes */
-	PHASE_CHUNK_END,   /* the line end behind them */
+	PHASE_CHUNK_DATA, /* `left` bytes */
+	PHASE_CHUNK_END,  /* the line end behind them */
 	PHASE_TRAILER,
 	PHASE_UNTIL_CLOSE, /* a body without length */
 	PHASE_TUNNEL,      /* another protocol, to be found out */
@@ -47,13 +50,13 @@ enum phase {
 struct side {
 	struct message *message;
 	uint64_t left;
-	uint32_t searched;  /* bytes at hand known to hold no end of the line */
-	uint16_t interim;   /* server: the last 1xx before its response */
-	uint8_t phase;      /* enum phase */
-	bool rest;          /* the line at hand is a long one's rest */
-	bool folded;        /* the line at hand has continuation lines */
+	uint32_t searched; /* bytes at hand known to hold no end of the line */
+	uint16_t interim;  /* server: the last 1xx before its response */
+	uint8_t phase;     /* enum phase */
+	bool rest;         /* the line at hand is a long one's rest */
+	bool folded;       /* the line at hand has continuation lines */
 	bool seen_message;
-	bool waits;         /* client: asked for another protocol; what comes next may be that */
+	bool waits; /* client: asked for another protocol; what comes next may be that */
 	struct http_head head;
 };
 
@@ -102,7 +105,7 @@ static void begin_request(struct dissect *d, struct side *s, size_t at, const st
 }
 
 static void begin_response(struct dissect *d, struct side *s, size_t at, struct text version, uint16_t code,
-                           struct text reason)
+			   struct text reason)
 {
 	s->head = (struct http_head){0};
 	if (code < 200 && code != 101) {
@@ -117,7 +120,7 @@ static void begin_response(struct dissect *d, struct side *s, size_t at, struct 
 	http_put_status_line(d, s->message, &s->head, version, code, reason);
 	if (s->interim) {
 		char digits[3] = {(char)('0' + s->interim / 100), (char)('0' + s->interim / 10 % 10),
-		                  (char)('0' + s->interim % 10)};
+				  (char)('0' + s->interim % 10)};
 		message_put_attribute(d, s->message, HTTP_ATTRIBUTE_INTERIM, digits, sizeof digits);
 		s->interim = 0;
 	}
@@ -152,9 +155,9 @@ static bool start_is_plausible(const struct dissect *d, const uint8_t *p, size_t
 	return i == n || (i && p[i] == ' ');
 }
 
-/* Where a start line should be there is something else. The connection is followed on where this is odd, but known to be
- * HTTP: a client sent what the server rightly refuses, or more than its length said. A server whose very first bytes are
- * something else does not speak HTTP. */
+/* Where a start line should be there is something else. The connection is followed on where this is odd, but known to
+ * be HTTP: a client sent what the server rightly refuses, or more than its length said. A server whose very first bytes
+ * are something else does not speak HTTP. */
 static enum step no_start_line(struct dissect *d, struct side *s)
 {
 	const struct http *http = d->state;
@@ -325,8 +328,8 @@ static enum step parse_peek(struct dissect *d, struct side *s, const uint8_t *da
 
 /* ---- header lines ---- */
 
-/* The line at p with its continuation lines (obs-fold): its size, line end included, or 0 where it isn't complete. Whether
- * a line goes on shows in the byte that follows. */
+/* The line at p with its continuation lines (obs-fold): its size, line end included, or 0 where it isn't complete.
+ * Whether a line goes on shows in the byte that follows. */
 static size_t find_line(struct side *s, const uint8_t *p, size_t n)
 {
 	size_t from = s->searched;
@@ -714,7 +717,7 @@ static enum dissect_verdict probe_request(const uint8_t *p, size_t n)
 		struct http_request_line r;
 		size_t size = (size_t)(lf - p) + 1;
 		return http_request_line_parse(text_make(p, without_line_end(p, size)), &r) ? DISSECT_CERTAIN
-		                                                                            : DISSECT_NOT_MINE;
+											    : DISSECT_NOT_MINE;
 	}
 	if (n < PROBE_SURE)
 		return DISSECT_UNSURE;
@@ -736,7 +739,7 @@ static enum dissect_verdict probe_response(const uint8_t *p, size_t n)
 		return DISSECT_UNSURE;
 	bool ends = p[12] == '\r' || p[12] == '\n';
 	return http_status_line_parse(text_make(p, ends ? 12 : 13), &version, &code, &reason) ? DISSECT_CERTAIN
-	                                                                                      : DISSECT_NOT_MINE;
+											      : DISSECT_NOT_MINE;
 }
 
 static enum dissect_verdict http_probe(struct dissect_probe *p)
@@ -765,15 +768,15 @@ static enum dissect_verdict http_probe(struct dissect_probe *p)
 }
 
 const struct dissector dissector_http = {
-	.name = "http",
-	.title = "HTTP",
-	.ports = "80,8000-8080",
-	.pairing = PAIR_IN_ORDER,
-	.tcp = true,
-	.state_size = sizeof(struct http),
-	.probe = http_probe,
-	.parse = http_parse,
-	.gap = http_gap,
-	.close = http_close,
-	.attributes = http_attributes,
+    .name = "http",
+    .title = "HTTP",
+    .ports = "80,8000-8080",
+    .pairing = PAIR_IN_ORDER,
+    .tcp = true,
+    .state_size = sizeof(struct http),
+    .probe = http_probe,
+    .parse = http_parse,
+    .gap = http_gap,
+    .close = http_close,
+    .attributes = http_attributes,
 };

@@ -1,4 +1,5 @@
-/* http2.c - HTTP/2 (RFC 9113), named only: recognised by the client's connection preface, or what HTTP becomes after h2c. */
+/* http2.c - HTTP/2 (RFC 9113), named only: recognised by the client's connection preface, or what HTTP becomes after
+ * h2c. */
 #include "dissect.h"
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -25,12 +26,12 @@ static void http2_gap(struct dissect *d, uint64_t missing maybe_unused)
 }
 
 const struct dissector dissector_http2 = {
-	.name = "http2",
-	.title = "HTTP2",
-	.ports = "",
-	.pairing = PAIR_NONE,
-	.tcp = true,
-	.probe = http2_probe,
-	.parse = http2_parse,
-	.gap = http2_gap,
+    .name = "http2",
+    .title = "HTTP2",
+    .ports = "",
+    .pairing = PAIR_NONE,
+    .tcp = true,
+    .probe = http2_probe,
+    .parse = http2_parse,
+    .gap = http2_gap,
 };

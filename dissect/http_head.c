@@ -3,34 +3,65 @@
 #include "trace_context.h"
 
 const struct dissect_attribute http_attributes[] = {
-	[HTTP_ATTRIBUTE_CONTENT_TYPE] = {"http.content_type", false, "Content-Type of the response"},
-	[HTTP_ATTRIBUTE_INTERIM] = {"http.interim", true, "Status of the last interim response (1xx) before the response"},
-	[HTTP_ATTRIBUTE_UPGRADE] = {"http.upgrade", false, "Protocol that the connection was switched to (101)"},
-	[HTTP_ATTRIBUTE_ANOMALY] = {"http.anomaly", false, "What is wrong with the message's framing"},
-	{NULL, false, NULL},
+    [HTTP_ATTRIBUTE_CONTENT_TYPE] = {"http.content_type", false, "Content-Type of the response"},
+    [HTTP_ATTRIBUTE_INTERIM] = {"http.interim", true, "Status of the last interim response (1xx) before the response"},
+    [HTTP_ATTRIBUTE_UPGRADE] = {"http.upgrade", false, "Protocol that the connection was switched to (101)"},
+    [HTTP_ATTRIBUTE_ANOMALY] = {"http.anomaly", false, "What is wrong with the message's framing"},
+    {NULL, false, NULL},
 };
 
 static const char *const anomaly_names[] = {
-	[HTTP_ANOMALY_LENGTH_INVALID] = "content_length_invalid",
-	[HTTP_ANOMALY_LENGTH_CONFLICT] = "content_length_conflict",
-	[HTTP_ANOMALY_LENGTH_AND_CODING] = "content_length_and_transfer_encoding",
-	[HTTP_ANOMALY_CODING_UNKNOWN] = "transfer_encoding_not_chunked",
-	[HTTP_ANOMALY_CHUNK_INVALID] = "chunk_invalid",
+    [HTTP_ANOMALY_LENGTH_INVALID] = "content_length_invalid",
+    [HTTP_ANOMALY_LENGTH_CONFLICT] = "content_length_conflict",
+    [HTTP_ANOMALY_LENGTH_AND_CODING] = "content_length_and_transfer_encoding",
+    [HTTP_ANOMALY_CODING_UNKNOWN] = "transfer_encoding_not_chunked",
+    [HTTP_ANOMALY_CHUNK_INVALID] = "chunk_invalid",
 };
 
 /* RFC 9110, 5789, 4918, 3253, 3648, 3744, 4791, 5323, 5842, 2068, UPnP's GENA, and PURGE, which caches know. */
 static const struct text known_methods[] = {
-	TEXT("GET"),         TEXT("POST"),      TEXT("HEAD"),      TEXT("PUT"),
-	TEXT("DELETE"),      TEXT("OPTIONS"),   TEXT("CONNECT"),   TEXT("PATCH"),
-	TEXT("TRACE"),       TEXT("PROPFIND"),  TEXT("PROPPATCH"), TEXT("MKCOL"),
-	TEXT("COPY"),        TEXT("MOVE"),      TEXT("LOCK"),      TEXT("UNLOCK"),
-	TEXT("SEARCH"),      TEXT("REPORT"),    TEXT("MERGE"),     TEXT("CHECKOUT"),
-	TEXT("CHECKIN"),     TEXT("UNCHECKOUT"), TEXT("UPDATE"),   TEXT("LABEL"),
-	TEXT("MKWORKSPACE"), TEXT("MKACTIVITY"), TEXT("MKCALENDAR"), TEXT("BASELINE-CONTROL"),
-	TEXT("VERSION-CONTROL"), TEXT("ORDERPATCH"), TEXT("ACL"),  TEXT("BIND"),
-	TEXT("REBIND"),      TEXT("UNBIND"),    TEXT("LINK"),      TEXT("UNLINK"),
-	TEXT("SUBSCRIBE"),   TEXT("UNSUBSCRIBE"), TEXT("NOTIFY"),  TEXT("M-SEARCH"),
-	TEXT("PURGE"),       TEXT("QUERY"),
+    TEXT("GET"),
+    TEXT("POST"),
+    TEXT("HEAD"),
+    TEXT("PUT"),
+    TEXT("DELETE"),
+    TEXT("OPTIONS"),
+    TEXT("CONNECT"),
+    TEXT("PATCH"),
+    TEXT("TRACE"),
+    TEXT("PROPFIND"),
+    TEXT("PROPPATCH"),
+    TEXT("MKCOL"),
+    TEXT("COPY"),
+    TEXT("MOVE"),
+    TEXT("LOCK"),
+    TEXT("UNLOCK"),
+    TEXT("SEARCH"),
+    TEXT("REPORT"),
+    TEXT("MERGE"),
+    TEXT("CHECKOUT"),
+    TEXT("CHECKIN"),
+    TEXT("UNCHECKOUT"),
+    TEXT("UPDATE"),
+    TEXT("LABEL"),
+    TEXT("MKWORKSPACE"),
+    TEXT("MKACTIVITY"),
+    TEXT("MKCALENDAR"),
+    TEXT("BASELINE-CONTROL"),
+    TEXT("VERSION-CONTROL"),
+    TEXT("ORDERPATCH"),
+    TEXT("ACL"),
+    TEXT("BIND"),
+    TEXT("REBIND"),
+    TEXT("UNBIND"),
+    TEXT("LINK"),
+    TEXT("UNLINK"),
+    TEXT("SUBSCRIBE"),
+    TEXT("UNSUBSCRIBE"),
+    TEXT("NOTIFY"),
+    TEXT("M-SEARCH"),
+    TEXT("PURGE"),
+    TEXT("QUERY"),
 };
 
 bool http_method_is_known(struct text method)
@@ -111,7 +142,7 @@ bool http_status_line_parse(struct text line, struct text *ret_version, uint16_t
 #define SCRATCH_BYTES (DISSECT_TEXT_MAX + 1)
 
 static __attribute__((noinline)) void put_hidden(struct dissect *d, struct message *m, enum request_field field,
-                                                 struct text url)
+						 struct text url)
 {
 	char scratch[SCRATCH_BYTES];
 	struct text hidden;
@@ -194,7 +225,7 @@ void http_put_request_line(struct dissect *d, struct message *m, struct http_hea
 }
 
 void http_put_status_line(struct dissect *d, struct message *m, struct http_head *h, struct text version, uint16_t code,
-                          struct text reason)
+			  struct text reason)
 {
 	h->code = code;
 	message_set_code(m, code);
@@ -214,8 +245,8 @@ void http_put_anomaly(struct dissect *d, struct message *m, struct http_head *h,
 	message_put_attribute(d, m, HTTP_ATTRIBUTE_ANOMALY, anomaly_names[anomaly], strlen(anomaly_names[anomaly]));
 }
 
-/* Eight characters at a time. Setting the bit that tells the cases apart maps letters, digits and '-' as wanted, and some
- * control characters, which no header name holds, onto them. */
+/* Eight characters at a time. Setting the bit that tells the cases apart maps letters, digits and '-' as wanted, and
+ * some control characters, which no header name holds, onto them. */
 static inline __attribute__((always_inline)) bool name_equal(const uint8_t *p, const char *lower, size_t len)
 {
 	size_t i = 0;
@@ -229,8 +260,8 @@ static inline __attribute__((always_inline)) bool name_equal(const uint8_t *p, c
 }
 
 /* Whether the line is of the header `lower` (of len characters), and its value. */
-static inline __attribute__((always_inline)) bool header_is(const uint8_t *line, size_t n, const char *lower, size_t len,
-                                                           struct text *ret_value)
+static inline __attribute__((always_inline)) bool header_is(const uint8_t *line, size_t n, const char *lower,
+							    size_t len, struct text *ret_value)
 {
 	if (n <= len || (line[len] != ':' && line[len] != ' ' && line[len] != '\t') || !name_equal(line, lower, len))
 		return false;
@@ -280,12 +311,12 @@ static void read_upgrade(struct http_head *h, struct text v)
 	if (h->upgrade || !first.len)
 		return;
 	h->upgrade = text_is_lower(first, "websocket") ? HTTP_UPGRADE_WEBSOCKET
-	             : text_is_lower(first, "h2c")     ? HTTP_UPGRADE_H2C
-	                                               : HTTP_UPGRADE_OTHER;
+		     : text_is_lower(first, "h2c")     ? HTTP_UPGRADE_H2C
+						       : HTTP_UPGRADE_OTHER;
 }
 
 static void put_trace(struct dissect *d, struct message *m, struct http_head *h, enum trace_rank rank,
-                      const struct trace_ids *ids)
+		      const struct trace_ids *ids)
 {
 	if (h->trace_rank > rank)
 		return;
@@ -383,7 +414,8 @@ void http_put_request_header(struct dissect *d, struct message *m, struct http_h
 	}
 }
 
-void http_put_response_header(struct dissect *d, struct message *m, struct http_head *h, const uint8_t *line, size_t len)
+void http_put_response_header(struct dissect *d, struct message *m, struct http_head *h, const uint8_t *line,
+			      size_t len)
 {
 	struct text v;
 	switch (len ? line[0] | 0x20 : 0) {

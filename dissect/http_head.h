@@ -28,7 +28,12 @@ enum http_anomaly {
 	HTTP_ANOMALY_CHUNK_INVALID,
 };
 
-enum http_attribute { HTTP_ATTRIBUTE_CONTENT_TYPE, HTTP_ATTRIBUTE_INTERIM, HTTP_ATTRIBUTE_UPGRADE, HTTP_ATTRIBUTE_ANOMALY };
+enum http_attribute {
+	HTTP_ATTRIBUTE_CONTENT_TYPE,
+	HTTP_ATTRIBUTE_INTERIM,
+	HTTP_ATTRIBUTE_UPGRADE,
+	HTTP_ATTRIBUTE_ANOMALY
+};
 extern const struct dissect_attribute http_attributes[];
 
 /* What the lines of one head have said so far. Zero at its start. */
@@ -57,12 +62,15 @@ struct text http_request_line_version(struct text line);
 bool http_status_line_parse(struct text line, struct text *ret_version, uint16_t *ret_code, struct text *ret_reason);
 
 /* Put what a start line says into the message; set what it says about the head. */
-void http_put_request_line(struct dissect *d, struct message *m, struct http_head *h, const struct http_request_line *r);
+void http_put_request_line(struct dissect *d, struct message *m, struct http_head *h,
+			   const struct http_request_line *r);
 void http_put_status_line(struct dissect *d, struct message *m, struct http_head *h, struct text version, uint16_t code,
-                          struct text reason);
+			  struct text reason);
 /* One header line without its line end, unfolded. */
-void http_put_request_header(struct dissect *d, struct message *m, struct http_head *h, const uint8_t *line, size_t len);
-void http_put_response_header(struct dissect *d, struct message *m, struct http_head *h, const uint8_t *line, size_t len);
+void http_put_request_header(struct dissect *d, struct message *m, struct http_head *h, const uint8_t *line,
+			     size_t len);
+void http_put_response_header(struct dissect *d, struct message *m, struct http_head *h, const uint8_t *line,
+			      size_t len);
 void http_put_anomaly(struct dissect *d, struct message *m, struct http_head *h, enum http_anomaly anomaly);
 
 /* Whether a known method stands at the end of `before` (its length), else 0. */

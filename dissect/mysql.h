@@ -106,12 +106,12 @@ struct mysql_state {
 	uint64_t rows, affected;
 	uint32_t capabilities, server_capabilities;
 	uint32_t connection_id;
-	uint32_t prepares;     /* number of the last COM_STMT_PREPARE */
-	uint32_t unanswered;   /* requests without a response so far */
-	uint32_t left;         /* definitions still to come */
-	uint32_t columns;      /* of a prepared statement: definitions behind those of its parameters */
-	uint16_t command;      /* that the response under way answers; 0: unknown */
-	uint16_t last_command; /* that the client sent */
+	uint32_t prepares;       /* number of the last COM_STMT_PREPARE */
+	uint32_t last_statement; /* id of the last prepared statement */
+	uint32_t unanswered;     /* requests without a response so far */
+	uint32_t left;           /* definitions still to come */
+	uint32_t columns;        /* of a prepared statement: definitions behind those of its parameters */
+	uint32_t tag, last_tag;  /* of the request that the response under way answers; of the last request. 0: unknown */
 	uint16_t warnings;
 	uint8_t phase, eof, framing;
 	bool capabilities_known, server_capabilities_known;
@@ -119,11 +119,17 @@ struct mysql_state {
 	bool authenticating;
 	bool has_rows, has_affected;
 	bool prepared;         /* the definitions are a prepared statement's */
-	bool database_due;     /* next_database holds when the response is OK */
 	uint8_t database_len, next_database_len, version_len;
 	char database[MYSQL_DATABASE_MAX], next_database[MYSQL_DATABASE_MAX], version[MYSQL_VERSION_MAX];
 };
 _Static_assert(sizeof(struct mysql_state) <= DISSECT_STATE_MAX, "the state of a MySQL connection");
+
+/* A request's note to its response: message.tag. */
+#define TAG_COMMAND(tag) ((tag) & 0x1ff)
+#define TAG_CURSOR (1u << 9)    /* the client asked for a cursor: rows come with COM_STMT_FETCH */
+#define TAG_DATABASE (1u << 10) /* next_database becomes the database */
+#define TAG_NUMBER(tag) ((tag) >> 11)
+#define TAG_NUMBER_SHIFT 11     /* of a COM_STMT_PREPARE */
 
 /* The start of a packet, as far as it has come. */
 struct mysql_packet {

@@ -58,8 +58,8 @@ bool text_starts_lower(struct text t, const char *lower);
 
 /* Without the spaces and tabs at both ends. */
 struct text text_trim(struct text t);
-/* Cuts off and returns what stands before the first `by` (all, where there is none); *t keeps what stands behind it, and
- * is absent (at == NULL) when that was the last piece. */
+/* Cuts off and returns what stands before the first `by` (all, where there is none); *t keeps what stands behind it,
+ * and is absent (at == NULL) when that was the last piece. */
 struct text text_split(struct text *t, char by);
 /* Where the first `c` is; t.len where there is none. */
 static inline uint32_t text_find(struct text t, char c)
@@ -78,15 +78,16 @@ bool text_is_hex(struct text t);
 bool text_is_zeros(struct text t);
 bool text_has_digit(struct text t);
 
-/* Base64 (RFC 4648, 4; padding may be missing). Writes at most `size` bytes; their number, or -1: not Base64 or too long. */
+/* Base64 (RFC 4648, 4; padding may be missing). Writes at most `size` bytes; their number, or -1: not Base64 or too
+ * long. */
 int text_base64(struct text t, uint8_t *out, size_t size);
 
 /* A URL's query with its values hidden: "/a?b=1&c" becomes "/a?b=?&?". What has no query stays as it is. Writes at most
  * `size` bytes to out and says in ret what to use: out, or the text itself. False where it did not fit; ret is then the
  * part that did. */
 bool text_hide_query(struct text url, char *out, size_t size, struct text *ret);
-/* A path without what varies: numbers, UUIDs and strings of 12 or more hexadecimal digits (with a digit among them), each
- * a whole segment, become "{id}". As above. */
+/* A path without what varies: numbers, UUIDs and strings of 12 or more hexadecimal digits (with a digit among them),
+ * each a whole segment, become "{id}". As above. */
 bool text_path_template(struct text path, char *out, size_t size, struct text *ret);
 
 #endif

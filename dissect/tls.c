@@ -1,5 +1,5 @@
-/* tls.c - TLS (RFC 8446, RFC 5246), named only: recognised by the record that holds a ClientHello or a ServerHello; in the
- * middle of a connection by two records in a row. */
+/* tls.c - TLS (RFC 8446, RFC 5246), named only: recognised by the record that holds a ClientHello or a ServerHello; in
+ * the middle of a connection by two records in a row. */
 #include "dissect.h"
 
 enum { RECORD_HEADER = 5, RECORD_MAX = 16384 + 2048, HELLO_MIN = 38, CLIENT_HELLO = 1, SERVER_HELLO = 2 };
@@ -79,12 +79,12 @@ static void tls_gap(struct dissect *d, uint64_t missing maybe_unused)
 }
 
 const struct dissector dissector_tls = {
-	.name = "tls",
-	.title = "TLS",
-	.ports = "443,8443",
-	.pairing = PAIR_NONE,
-	.tcp = true,
-	.probe = tls_probe,
-	.parse = tls_parse,
-	.gap = tls_gap,
+    .name = "tls",
+    .title = "TLS",
+    .ports = "443,8443",
+    .pairing = PAIR_NONE,
+    .tcp = true,
+    .probe = tls_probe,
+    .parse = tls_parse,
+    .gap = tls_gap,
 };

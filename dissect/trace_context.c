@@ -42,7 +42,7 @@ bool trace_parse_sw8(struct text value, char scratch[TRACE_SCRATCH], struct trac
 	out[segment_len] = '-';
 	memcpy(out + segment_len + 1, span.at, span.len);
 	*ret = (struct trace_ids){text_make(scratch, (size_t)trace_len),
-	                          text_make(out, (size_t)segment_len + 1 + span.len)};
+				  text_make(out, (size_t)segment_len + 1 + span.len)};
 	return true;
 }
 

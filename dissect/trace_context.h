@@ -18,8 +18,8 @@ struct trace_ids {
 
 /* traceparent (W3C Trace Context): 00-<32 hex>-<16 hex>-<2 hex>. */
 bool trace_parse_w3c(struct text value, struct trace_ids *ret);
-/* sw8 (SkyWalking): sample-trace-segment-span-…, the ids in Base64. span_id is "SEGMENT-SPAN", which names the parent span
- * as SkyWalking does. */
+/* sw8 (SkyWalking): sample-trace-segment-span-…, the ids in Base64. span_id is "SEGMENT-SPAN", which names the parent
+ * span as SkyWalking does. */
 bool trace_parse_sw8(struct text value, char scratch[TRACE_SCRATCH], struct trace_ids *ret);
 /* b3 in one header: trace-span[-sampled[-parent]]. */
 bool trace_parse_b3(struct text value, struct trace_ids *ret);

@@ -6,7 +6,8 @@ static enum dissect_verdict websocket_probe(struct dissect_probe *p maybe_unused
 	return DISSECT_NOT_MINE;
 }
 
-static uint64_t websocket_parse(struct dissect *d maybe_unused, const uint8_t *data maybe_unused, size_t len maybe_unused)
+static uint64_t websocket_parse(struct dissect *d maybe_unused, const uint8_t *data maybe_unused,
+				size_t len maybe_unused)
 {
 	return DISSECT_ALL;
 }
@@ -17,12 +18,12 @@ static void websocket_gap(struct dissect *d, uint64_t missing maybe_unused)
 }
 
 const struct dissector dissector_websocket = {
-	.name = "websocket",
-	.title = "WebSocket",
-	.ports = "",
-	.pairing = PAIR_NONE,
-	.tcp = true,
-	.probe = websocket_probe,
-	.parse = websocket_parse,
-	.gap = websocket_gap,
+    .name = "websocket",
+    .title = "WebSocket",
+    .ports = "",
+    .pairing = PAIR_NONE,
+    .tcp = true,
+    .probe = websocket_probe,
+    .parse = websocket_parse,
+    .gap = websocket_gap,
 };

@@ -295,19 +295,24 @@ static const uint8_t *keep_datagram(struct engine *e, const uint8_t *ip, uint32_
 	return e->datagram[i].bytes;
 }
 
+/* A datagram may hold a tunnel whose inside is a fragment again. */
 static void fragment(struct engine *e, struct packet *p, uint64_t ordinal)
 {
-	const struct decode_fragment piece = e->decode.fragment;
+	enum decode_result r = DECODE_FRAGMENT;
 	const uint8_t *ip;
 	uint32_t len;
 
-	if (reassemble_fragment(e->reassemble, &piece, p, &ip, &len) != 1)
-		return;
-	ip = keep_datagram(e, ip, len, order_of(ordinal));
-	enum decode_result r = decode_reassembled(&e->decode, ip, len, p);
+	while (r == DECODE_FRAGMENT) {
+		const struct decode_fragment piece = e->decode.fragment;
+		if (reassemble_fragment(e->reassemble, &piece, p, &ip, &len) != 1)
+			return;
+		ip = keep_datagram(e, ip, len, order_of(ordinal));
+		r = decode_reassembled(&e->decode, ip, len, p);
+	}
 	if (r == DECODE_PACKET) {
 		steer(e, p);
-		flush_burst(e); /* the datagram's bytes are good until the next fragment */
+		if (!e->lanes)
+			flush_burst(e); /* the datagram's bytes are good until the next fragment */
 	} else {
 		e->counters.ledger.fragment_undecodable += p->frames;
 	}

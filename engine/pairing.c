@@ -219,6 +219,7 @@ static void begin_epoch(struct sessions *s, struct conn *c, uint64_t first)
 /* Keeps in mind how this client behaves, and finds the moment from which pairing can be trusted again. */
 static void watch_client(struct sessions *s, struct conn *c)
 {
+	sessions_catch_up(s, s->flow, c, !s->direction);
 	const struct half *server = &c->half[!s->direction];
 	bool owed = c->pending_count || server->open != POOL_NONE;
 	bool first = c->request_next == 1;
@@ -549,12 +550,12 @@ void pairing_cut(struct sessions *s, unsigned direction)
 		slot->flags |= SLOT_TRUNCATED;
 	if (direction == c->client) {
 		slot->request_end_ns = h->last_ns;
-		slot->request_len = h->offset - slot->request_offset;
+		slot->request_len = h->offset + h->len - slot->request_offset;
 		slot->request_end_seq = h->next_seq;
 		end_request(s, slot);
 	} else {
 		slot->response_end_ns = h->last_ns;
-		slot->response_len = h->offset - slot->response_offset;
+		slot->response_len = h->offset + h->len - slot->response_offset;
 		end_response(s, slot);
 	}
 }

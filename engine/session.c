@@ -44,9 +44,23 @@ static struct conn *conn_new(struct sessions *s, struct flow *f)
 	return c;
 }
 
+void sessions_catch_up(struct sessions *s, struct flow *f, struct conn *c, unsigned direction)
+{
+	struct half *h = &c->half[direction];
+	uint64_t left;
+	int64_t ns;
+	if (!h->skip || !flow_stream_skipping(s->table, f, direction, &left, &ns) || left >= h->skip)
+		return;
+	h->offset += h->skip - left;
+	h->next_seq += (uint32_t)(h->skip - left);
+	h->skip = left;
+	h->last_ns = ns;
+}
+
 static void enter(struct sessions *s, struct flow *f, struct conn *c, unsigned direction, int64_t now_ns)
 {
 	struct half *h = &c->half[direction];
+	sessions_catch_up(s, f, c, direction);
 	s->flow = f;
 	s->conn = c;
 	s->direction = direction;
@@ -264,7 +278,7 @@ void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d
 	h->next_seq = d->seq + d->len;
 	h->seen = true;
 	if (!len) { /* what was skipped has passed */
-		h->offset += h->skip == DISSECT_ALL ? 0 : h->skip;
+		h->offset += h->skip;
 		s->offset = h->offset;
 		h->skip = 0;
 		if (c->dissector) {

@@ -100,6 +100,9 @@ static inline struct slot *slot_at(const struct sessions *s, uint32_t index)
 	return pool_at(&s->slots, index);
 }
 
+/* Counts what of a direction's skip has passed so far. */
+void sessions_catch_up(struct sessions *s, struct flow *f, struct conn *c, unsigned direction);
+
 extern const struct dissect_calls pairing_calls;
 
 /* The direction's message under way is over although its end was not seen. */

@@ -481,16 +481,34 @@ void flowtab_prefetch_bucket(const struct flowtab *t, const struct packet *p)
 	__builtin_prefetch(&t->buckets[home_of(t, p->hash)]);
 }
 
-void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p)
+/* The entry that it most likely is: the first in the home bucket with its tag. */
+static inline struct flow *guess(const struct flowtab *t, const struct packet *p)
 {
 	const struct bucket *b = &t->buckets[home_of(t, p->hash)];
 	unsigned mask = bucket_match(b, tag_of(p->hash));
-	if (!mask)
+	return mask ? flow_at(t, b->entry[__builtin_ctz(mask)]) : NULL;
+}
+
+void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p)
+{
+	const struct flow *f = guess(t, p);
+	if (!f)
 		return;
-	const char *f = (const char *)flow_at(t, b->entry[__builtin_ctz(mask)]);
 	__builtin_prefetch(f, 1);
-	__builtin_prefetch(f + 64, 1);
-	__builtin_prefetch(f + 128, 1);
+	__builtin_prefetch((const char *)f + 64, 1);
+	__builtin_prefetch((const char *)f + 128, 1);
+}
+
+void flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p)
+{
+	if (p->key.protocol != IP_TCP)
+		return;
+	const struct flow *f = guess(t, p);
+	if (!f || f->tcp == POOL_NONE)
+		return;
+	const struct tcp *c = pool_at(&t->tcp, f->tcp);
+	__builtin_prefetch(&c->side[0], 1);
+	__builtin_prefetch(&c->side[1], 1);
 }
 
 static inline void count(struct flow *f, const struct packet *p, int64_t ts_ns)

@@ -167,9 +167,11 @@ int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *setti
                 int64_t now_ns, const struct flow_calls *calls, void *ctx);
 struct flowtab *flowtab_free(struct flowtab *t);
 
-/* Bursts: for each packet of a burst prefetch_bucket, then for each prefetch_entry, then for each flowtab_packet. */
+/* Bursts: for each packet of a burst prefetch_bucket, then for each prefetch_entry, then for each prefetch_tcp, then for
+ * each flowtab_packet. Only hints. */
 void flowtab_prefetch_bucket(const struct flowtab *t, const struct packet *p);
 void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p);
+void flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p);
 void flowtab_packet(struct flowtab *t, const struct packet *p);
 
 /* The clock: fires timers, shard by shard in ascending order. now_ns never steps back between calls. */
@@ -180,6 +182,9 @@ void flowtab_finish(struct flowtab *t, int64_t now_ns);
 /* In data(): the next `n` bytes of this direction (after the data at hand) are not wanted: they are counted, not given,
  * not held when out of order. When the last of them has passed, data() is called with len 0 and its time. */
 void flow_stream_skip(struct flowtab *t, struct flow *f, unsigned direction, uint64_t n);
+/* Whether a skip is under way, how much of it is left, and when the direction's last bytes came. */
+bool flow_stream_skipping(const struct flowtab *t, const struct flow *f, unsigned direction, uint64_t *ret_left,
+                          int64_t *ret_ns);
 /* Nobody wants any more bytes of this flow; performance is still measured. */
 void flow_stream_off(struct flowtab *t, struct flow *f);
 /* What the bytes say about who is the client; outranked only by a SYN. side_direction: the direction client to server. */

@@ -27,6 +27,10 @@ enum flow_flag {
 	FLOW_TOUCHED = 1 << 14,   /* packets since it was put at the newer end of its class */
 	FLOW_KEPT = 1 << 15,      /* in CLASS_KEPT */
 	FLOW_FRAGMENTS = 1 << 16, /* its link counts fragments */
+	FLOW_TALKED_0 = 1 << 17,  /* the last new data went in direction 0; << direction */
+	FLOW_TALKED_1 = 1 << 18,
+	FLOW_TALKED = FLOW_TALKED_0 | FLOW_TALKED_1,
+	FLOW_HANDSHAKE = 1 << 19, /* the ACK of the SYN-ACK was seen */
 };
 
 /* What is evicted first: CLASS_CHEAP holds connections not yet or no longer open and one-way datagrams. A flood of these
@@ -67,7 +71,7 @@ struct segment {
 };
 _Static_assert(sizeof(struct segment) == 512, "eight cache lines");
 
-#define TCP_HOLES 4
+#define TCP_HOLES 3
 #define SEQUENCE_FAR (1 << 30) /* the largest window there is (RFC 7323); what is further off is not of this flow */
 
 enum tcp_side_flag {
@@ -82,6 +86,7 @@ enum tcp_side_flag {
 	SIDE_KEEPALIVE = 1 << 8, /* its last packet was a keep-alive probe */
 	SIDE_SCALE = 1 << 9,     /* scale, from its SYN */
 	SIDE_RETRANS = 1 << 10,  /* the packet at hand repeats what was seen */
+	SIDE_SKIP = 1 << 12,     /* skip is not 0 */
 	SIDE_ACK_ONE = 1 << 11,  /* ack last moved by one: what it acknowledges is perhaps a FIN */
 };
 
@@ -90,52 +95,50 @@ struct sample {
 	uint32_t count;
 };
 
-/* One direction: what its sender sent. */
+/* One direction: what its sender sent. The first cache line is all that most packets need. */
 struct tcp_side {
-	uint32_t next;     /* highest sequence number sent, plus one */
-	uint32_t ack;      /* highest acknowledgment number sent */
-	uint32_t last_ack; /* in its last packet */
-	uint32_t fin;      /* sequence number of its FIN: where its data end */
-	uint32_t isn;
-	uint32_t window_max; /* not scaled */
-	uint16_t window;     /* in its last packet, not scaled */
-	uint16_t flags;      /* enum tcp_side_flag */
+	uint32_t next;        /* highest sequence number sent, plus one */
+	uint32_t ack;         /* highest acknowledgment number sent */
+	uint32_t last_ack;    /* in its last packet */
+	uint32_t stream_next; /* first byte not given yet */
+	uint32_t head;        /* first segment held, by sequence number; POOL_NONE */
+	uint32_t srt_seq;     /* end of its last new data */
+	uint16_t window;      /* in its last packet, not scaled */
+	uint16_t flags;       /* enum tcp_side_flag */
 	uint8_t scale, dup_acks, holes, strange;
 	int64_t next_ns;     /* when next moved */
 	int64_t ack_ns;      /* its last packet with ACK */
 	int64_t data_ns;     /* its last new data */
+	uint32_t window_max; /* not scaled */
+	uint32_t fin;        /* sequence number of its FIN: where its data end */
 	/* reassembly */
-	uint32_t stream_next; /* first byte not given yet */
-	uint32_t head, tail;  /* segments held, by sequence number; POOL_NONE */
-	uint32_t held;        /* how many */
 	uint64_t skip;
 	uint64_t gap_bytes, gap_reported;
+	uint32_t isn;
+	uint32_t tail, held; /* last segment held; how many */
 	/* since the last record */
 	uint32_t retrans, ooo, zero_window, keepalive, ack_retrans;
-	/* performance */
-	uint32_t srt_seq;
-	int64_t srt_ns;
 	struct sample srt;  /* its data segments to the peer's bare ACKs */
 	struct sample turn; /* last data of the peer to the first data of this side */
 	struct {
 		uint32_t from, to;
 	} hole[TCP_HOLES]; /* never seen, below next; ascending */
 };
+_Static_assert(offsetof(struct tcp_side, skip) == 64 && sizeof(struct tcp_side) == 192, "whole cache lines, one of them hot");
 
 enum { RTT_SERVER = 1, RTT_CLIENT = 2 };
 
 /* The second tier. */
 struct tcp {
-	struct tcp_side side[2];
-	int64_t syn_ns, synack_ns; /* the latest of each */
+	cacheline_aligned struct tcp_side side[2];
+	int64_t syn_ns, synack_ns;                    /* the latest of each */
 	int64_t rtt_ns, rtt_client_ns, rtt_server_ns; /* -1: not measured */
-	uint32_t syn_count, synack_count, fin_count; /* since the last record */
-	uint8_t talker;         /* direction of the last new data; 2: none yet */
-	uint8_t syn_direction;  /* of syn_ns; 2: none */
-	bool handshake_acked;   /* the bare ACK of the SYN-ACK was seen */
-	uint8_t rtt_reported; /* RTT_SERVER, RTT_CLIENT */
-	uint32_t handshake_window; /* of that ACK */
+	uint32_t syn_count, synack_count, fin_count;  /* since the last record */
+	uint16_t handshake_window;                    /* of the ACK of the SYN-ACK */
+	uint8_t syn_direction;                        /* of syn_ns; 2: none */
+	uint8_t rtt_reported;                         /* RTT_SERVER, RTT_CLIENT */
 };
+_Static_assert(sizeof(struct tcp) == 448, "whole cache lines");
 
 /* The index: buckets of one cache line. A key's home is found from its hash; entries that found their home full went on
  * to the next buckets, and each bucket passed counts them in `overflow`, so that a search knows where to end. */

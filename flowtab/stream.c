@@ -5,7 +5,6 @@
  *
  * Every callback may turn the streams off or ask for a skip, so after each one the side is looked at afresh. */
 
-#define SKIP_FOREVER UINT64_MAX
 
 static bool is_off(const struct flow *f)
 {
@@ -37,12 +36,12 @@ static void tell_data(struct flowtab *t, struct flow *f, unsigned direction, con
 static uint32_t take_skip(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t len,
                           uint32_t seq, uint32_t ack, int64_t ts_ns)
 {
-	if (s->skip == SKIP_FOREVER)
-		return len;
 	uint32_t n = s->skip < len ? (uint32_t)s->skip : len;
 	s->skip -= n;
-	if (!s->skip)
+	if (!s->skip) {
+		s->flags &= (uint16_t)~SIDE_SKIP;
 		tell_data(t, f, direction, NULL, 0, seq + n, ack, ts_ns);
+	}
 	return n;
 }
 
@@ -354,10 +353,13 @@ void stream_bytes(struct flowtab *t, struct flow *f, struct tcp *c, unsigned dir
 		piece.len = min_of(piece.len, (uint32_t)room);
 		piece.captured = min_of(piece.captured, piece.len);
 	}
-	if (likely(seq == s->stream_next && s->head == POOL_NONE && piece.captured == piece.len && !s->skip))
-		deliver(t, f, s, direction, piece.data, piece.len, piece.ack, ts_ns);
-	else
+	if (likely(seq == s->stream_next && s->head == POOL_NONE && piece.captured == piece.len &&
+	           !(s->flags & SIDE_SKIP))) {
+		s->stream_next += piece.len;
+		tell_data(t, f, direction, piece.data, piece.len, seq, piece.ack, ts_ns);
+	} else {
 		feed(t, f, c, direction, piece);
+	}
 	check_end(t, f, s, direction, ts_ns);
 }
 
@@ -440,8 +442,21 @@ void stream_flush(struct flowtab *t, struct flow *f, struct tcp *c, int64_t ts_n
 void flow_stream_skip(struct flowtab *t, struct flow *f, unsigned direction, uint64_t n)
 {
 	struct tcp *c = flow_tcp(t, f);
-	if (c)
-		c->side[direction].skip = n;
+	if (!c)
+		return;
+	struct tcp_side *s = &c->side[direction];
+	s->skip = n;
+	s->flags = (uint16_t)(n ? s->flags | SIDE_SKIP : s->flags & ~SIDE_SKIP);
+}
+
+bool flow_stream_skipping(const struct flowtab *t, const struct flow *f, unsigned direction, uint64_t *ret_left, int64_t *ret_ns)
+{
+	const struct tcp *c = flow_tcp(t, f);
+	if (!c || !c->side[direction].skip)
+		return false;
+	*ret_left = c->side[direction].skip;
+	*ret_ns = c->side[direction].data_ns;
+	return true;
 }
 
 void flow_stream_off(struct flowtab *t, struct flow *f)

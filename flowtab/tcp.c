@@ -70,7 +70,7 @@ static bool attach(struct flowtab *t, struct flow *f)
 	for (unsigned i = 0; i < 2; i++)
 		c->side[i].head = c->side[i].tail = POOL_NONE;
 	c->rtt_ns = c->rtt_client_ns = c->rtt_server_ns = -1;
-	c->talker = c->syn_direction = 2;
+	c->syn_direction = 2;
 	return true;
 }
 
@@ -242,7 +242,7 @@ static void step(struct flowtab *t, struct flow *f, struct tcp *c, const struct 
 		if (flags & TCP_ACK) {
 			if (state == FLOW_OPENING_1)
 				next = FLOW_OPENING_2;
-			else if (state == FLOW_ESTABLISHED && c && !first && c->handshake_acked && c->talker == 2)
+			else if (state == FLOW_ESTABLISHED && c && !first && (f->flags & FLOW_HANDSHAKE) && !(f->flags & FLOW_TALKED))
 				next = FLOW_QUEUE_LACK;
 		} else if (state == FLOW_OPENING_1 && (f->flags & (FLOW_SYN_0 | FLOW_SYN_1)) == (FLOW_SYN_0 | FLOW_SYN_1)) {
 			next = FLOW_OPENING_2;
@@ -282,7 +282,7 @@ static bool is_bare_ack(const struct packet *p)
 }
 
 /* SYN, SYN-ACK and the ACK of it: how often, and the round trip. */
-static void handshake(struct tcp *c, const struct packet *p, int64_t ts_ns)
+static void handshake(struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
 {
 	unsigned direction = p->direction;
 	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
@@ -318,9 +318,9 @@ static void handshake(struct tcp *c, const struct packet *p, int64_t ts_ns)
 		stream_start(peer, p->ack); /* likewise: the SYN-ACK was not seen, but is acknowledged */
 	if (!c->synack_ns || !(peer->flags & SIDE_ISN) || p->ack - peer->isn - 1 > 0xffff)
 		return;
-	bool repeat = p->ack == peer->isn + 1 && is_bare_ack(p) && c->talker == 2 && !(s->flags & SIDE_KEEPALIVE) &&
+	bool repeat = p->ack == peer->isn + 1 && is_bare_ack(p) && !(f->flags & FLOW_TALKED) && !(s->flags & SIDE_KEEPALIVE) &&
 	              !(peer->flags & SIDE_KEEPALIVE);
-	if (c->handshake_acked) {
+	if ((f->flags & FLOW_HANDSHAKE)) {
 		if (repeat && direction != c->syn_direction)
 			return;
 		s->ack_retrans += repeat && p->window == c->handshake_window && p->seq == s->next;
@@ -328,7 +328,7 @@ static void handshake(struct tcp *c, const struct packet *p, int64_t ts_ns)
 	}
 	if (direction != c->syn_direction && c->syn_direction != 2)
 		return;
-	c->handshake_acked = true;
+	f->flags |= FLOW_HANDSHAKE;
 	c->handshake_window = p->window;
 	if (ts_ns >= c->synack_ns) {
 		c->rtt_client_ns = ts_ns - c->synack_ns;
@@ -413,7 +413,7 @@ static void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const 
 	s->flags |= SIDE_ACK;
 	if (bare && (peer->flags & SIDE_SRT) && seq_diff(ack, peer->srt_seq) >= 0) {
 		peer->flags &= (uint16_t)~SIDE_SRT;
-		sample_add(&peer->srt, ts_ns - peer->srt_ns);
+		sample_add(&peer->srt, ts_ns - peer->data_ns);
 	}
 	if (more) {
 		s->flags = (uint16_t)(ack == s->ack + 1 ? s->flags | SIDE_ACK_ONE : s->flags & ~SIDE_ACK_ONE);
@@ -424,15 +424,14 @@ static void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const 
 	}
 }
 
-static void take_turn(struct tcp *c, const struct packet *p, int64_t ts_ns)
+static void take_turn(struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
 {
 	unsigned direction = p->direction;
 	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
-	if (c->talker == !direction)
+	if (f->flags & (FLOW_TALKED_0 << !direction))
 		sample_add(&s->turn, ts_ns - peer->data_ns);
-	c->talker = (uint8_t)direction;
+	f->flags = (f->flags & ~(uint32_t)FLOW_TALKED) | FLOW_TALKED_0 << direction;
 	s->data_ns = ts_ns;
-	s->srt_ns = ts_ns;
 	s->srt_seq = p->seq + p->payload_len;
 	s->flags |= SIDE_SRT;
 	peer->flags &= (uint16_t)~SIDE_SRT; /* its data are acknowledged together with data, if at all */
@@ -516,8 +515,8 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 	else
 		step(t, f, c, p);
 	bool new_data = analyse(c, p, ts_ns);
-	if (unlikely((flags & TCP_SYN) || !c->handshake_acked || c->talker == 2))
-		handshake(c, p, ts_ns);
+	if (unlikely((flags & TCP_SYN) || !(f->flags & FLOW_HANDSHAKE) || !(f->flags & FLOW_TALKED)))
+		handshake(f, c, p, ts_ns);
 	if ((flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
 		acknowledge(t, f, c, p, ts_ns);
 	if (!(flags & TCP_RST)) {
@@ -525,7 +524,7 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 		s->window_max = max_of(s->window_max, (uint32_t)p->window);
 	}
 	if (new_data)
-		take_turn(c, p, ts_ns);
+		take_turn(f, c, p, ts_ns);
 	if (p->payload_len && !(flags & TCP_RST) && !(s->flags & SIDE_KEEPALIVE))
 		stream_bytes(t, f, c, direction, p->seq + !!(flags & TCP_SYN), p, ts_ns);
 	if (flags & TCP_FIN && !(flags & (TCP_SYN | TCP_RST)))

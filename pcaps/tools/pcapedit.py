@@ -125,7 +125,7 @@ def swap(frames, seed, permille):
 def twice(frames, seed, permille):
     rng, out = random.Random(int(seed)), list(frames)
     for f in frames:
-        if has_payload(f) and rng.randrange(1000) < int(permille):
+        if has_payload(f) and f.ts + 4 * 10**6 < frames[-1].ts and rng.randrange(1000) < int(permille):
             out.append(f.copy(ts=f.ts + 2 * 10**6))
     return sorted(out, key=lambda f: f.ts)
 

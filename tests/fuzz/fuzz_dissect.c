@@ -4,12 +4,11 @@
  *     F0  the client speaks          F1  the server speaks
  *     F2 LO HI  the client loses so many bytes          F3 LO HI  the server does
  *     F4  the client closes          F5  the server closes
- *     F6 OPTIONS  bit 0: picked up midstream; bit 1: recognised by probing, not given; bit 2: texts hidden; bit 3: text_max 5
- *     F8 BYTE  that byte as data
- * so that an input for a text protocol can be written by hand.
+ *     F6 OPTIONS  bit 0: picked up midstream; bit 1: recognised by probing, not given; bit 2: texts hidden; bit 3:
+ * text_max 5 F8 BYTE  that byte as data so that an input for a text protocol can be written by hand.
  *
- * Beside what sanitizers, guard pages and the harness see: where nothing is lost, the lines must be the same when each byte
- * comes on its own. */
+ * Beside what sanitizers, guard pages and the harness see: where nothing is lost, the lines must be the same when each
+ * byte comes on its own. */
 #include "cursor.h"
 #include "dissect_harness.h"
 
@@ -76,8 +75,8 @@ static void read_conversation(struct conversation *c, const uint8_t *data, size_
 static void run(const struct conversation *c, size_t piece_max, struct buffer *out)
 {
 	struct dissect_settings settings = {
-		.text_max = c->options & OPTION_SHORT ? 5 : DISSECT_TEXT_MAX,
-		.obfuscate = c->options & OPTION_HIDE ? UINT64_MAX : 0,
+	    .text_max = c->options & OPTION_SHORT ? 5 : DISSECT_TEXT_MAX,
+	    .obfuscate = c->options & OPTION_HIDE ? UINT64_MAX : 0,
 	};
 	const struct dissector *d = c->options & OPTION_PROBE ? NULL : dissector_find(FUZZ_DISSECTOR);
 	struct harness *h = harness_new(d, &settings, c->options & OPTION_MIDSTREAM);

@@ -16,7 +16,7 @@ static uint64_t next_random(uint64_t *state)
 
 /* A step's bytes [from, to), in the pieces that the cut asks for. */
 static void run_bytes(struct harness *h, const struct step *s, size_t from, size_t to, const struct harness_cut *cut,
-                      uint64_t *random)
+		      uint64_t *random)
 {
 	while (from < to) {
 		size_t n = to - from;
@@ -29,7 +29,8 @@ static void run_bytes(struct harness *h, const struct step *s, size_t from, size
 	}
 }
 
-static void run_step(struct harness *h, const struct step *s, size_t index, const struct harness_cut *cut, uint64_t *random)
+static void run_step(struct harness *h, const struct step *s, size_t index, const struct harness_cut *cut,
+		     uint64_t *random)
 {
 	size_t end = cut->stop_at != SIZE_MAX && cut->stop_step == index ? min_of(cut->stop_at, s->len) : s->len;
 	if (cut->gap_len && cut->gap_step == index) {
@@ -81,13 +82,13 @@ static bool differs(const struct script *script, const char *how, const char *ex
 	for (;; line++) {
 		size_t el = strcspn(e, "\n"), gl = strcspn(g, "\n");
 		if (el != gl || memcmp(e, g, el)) {
-			fprintf(stderr, "%s: %s: line %zu\n  expected: %.*s\n  got:      %.*s\n", script->name, how, line, (int)el, e,
-			        (int)gl, g);
+			fprintf(stderr, "%s: %s: line %zu\n  expected: %.*s\n  got:      %.*s\n", script->name, how,
+				line, (int)el, e, (int)gl, g);
 			return true;
 		}
 		if (!e[el] || !g[gl]) {
-			fprintf(stderr, "%s: %s: more lines on one side\n  expected: %s\n  got:      %s\n", script->name, how, e + el,
-			        g + gl);
+			fprintf(stderr, "%s: %s: more lines on one side\n  expected: %s\n  got:      %s\n",
+				script->name, how, e + el, g + gl);
 			return true;
 		}
 		e += el + 1;
@@ -103,14 +104,15 @@ static size_t stride_of(const struct script *script, const struct step *s)
 
 #define for_each_place(script, step_index, place)                                                                      \
 	for (size_t step_index = 0; step_index < SCRIPT_STEPS && (script)->steps[step_index].kind; step_index++)       \
-		for (size_t place = 1; (script)->steps[step_index].kind == STEP_DATA &&                                \
-		                       place < (script)->steps[step_index].len;                                        \
+		for (size_t place = 1;                                                                                 \
+		     (script)->steps[step_index].kind == STEP_DATA && place < (script)->steps[step_index].len;         \
 		     place += stride_of(script, &(script)->steps[step_index]))
 
 static bool check_splits(const struct script *script, const char *whole)
 {
 	char how[80];
-	for_each_place(script, i, at) {
+	for_each_place(script, i, at)
+	{
 		struct harness_cut cut = HARNESS_WHOLE;
 		cut.split_step = i;
 		cut.split_at = at;
@@ -148,7 +150,8 @@ static bool has_line(const char *lines, const char *line, size_t n, bool prefix)
 }
 
 /* Each message of `got` that was not cut is in `whole`; of those with only_begins, that one begins there. */
-static bool check_among(const struct script *script, const char *how, const char *whole, const char *got, bool only_begins)
+static bool check_among(const struct script *script, const char *how, const char *whole, const char *got,
+			bool only_begins)
 {
 	for (const char *line = got; *line; line += strcspn(line, "\n") + 1) {
 		size_t len = strcspn(line, "\n");
@@ -157,8 +160,8 @@ static bool check_among(const struct script *script, const char *how, const char
 		if (cut && !only_begins)
 			continue;
 		if (!has_line(whole, line, n, n < len)) {
-			fprintf(stderr, "%s: %s: a message that is not in the whole: %.*s\nwhich has:\n%s", script->name, how, (int)len,
-			        line, whole);
+			fprintf(stderr, "%s: %s: a message that is not in the whole: %.*s\nwhich has:\n%s",
+				script->name, how, (int)len, line, whole);
 			return false;
 		}
 	}
@@ -168,7 +171,8 @@ static bool check_among(const struct script *script, const char *how, const char
 static bool check_cuts(const struct script *script, const char *halves)
 {
 	char how[80];
-	for_each_place(script, i, at) {
+	for_each_place(script, i, at)
+	{
 		struct harness_cut cut = HARNESS_WHOLE;
 		cut.halves = true;
 		cut.stop_step = i;
@@ -184,7 +188,8 @@ static bool check_gaps(const struct script *script, const char *halves)
 {
 	static const size_t lengths[] = {1, 2, 3, 7, 20, 61, 200, 5000, SIZE_MAX / 2};
 	char how[80];
-	for_each_place(script, i, place) {
+	for_each_place(script, i, place)
+	{
 		for (unsigned k = 0; k < array_size(lengths); k++) {
 			struct harness_cut cut = HARNESS_WHOLE;
 			cut.halves = true;

@@ -82,7 +82,8 @@ static struct guard guard_new(size_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size = (size + page - 1) / page * page;
-	uint8_t *base = mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *base =
+	    mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED || mprotect(base + size, page, PROT_NONE) < 0)
 		must(NULL);
 	return (struct guard){base, base + size};
@@ -149,7 +150,8 @@ static struct message *call_begin(struct dissect *d, enum message_kind kind, uin
 		broken("a message, although it only names its protocol");
 	if (kind == MESSAGE_REQUEST) {
 		for (x = h->first; x; x = x->next)
-			if (is_open(&x->half[kind]) && x->half[kind].side == d->side && !x->half[kind].nested == !h->now->is_inner)
+			if (is_open(&x->half[kind]) && x->half[kind].side == d->side &&
+			    !x->half[kind].nested == !h->now->is_inner)
 				broken("a request begins within a request");
 	} else if (id != DISSECT_PUSH) {
 		x = find_pending(h, id);
@@ -222,7 +224,7 @@ static void call_unpaired(struct dissect *d, struct message *m)
 }
 
 static int call_transform(struct dissect *d, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
-                          size_t *ret_len)
+			  size_t *ret_len)
 {
 	struct harness *h = harness_of(d);
 	if (kind != TRANSFORM_ZLIB && kind != TRANSFORM_GZIP)
@@ -243,7 +245,7 @@ static int call_transform(struct dissect *d, unsigned kind, const void *data, si
 }
 
 static bool take(struct harness *h, struct stream *s, const uint8_t *data, size_t len,
-                 void (*offer)(struct harness *h, struct stream *s));
+		 void (*offer)(struct harness *h, struct stream *s));
 
 static void mark_cut(struct harness *h, enum dissect_side side, bool all)
 {
@@ -336,13 +338,13 @@ static int call_feed(struct dissect *d, const void *data, size_t len)
 }
 
 static const struct dissect_calls calls = {
-	.begin = call_begin,
-	.end = call_end,
-	.put_text = call_put_text,
-	.pending = call_pending,
-	.unpaired = call_unpaired,
-	.transform = call_transform,
-	.feed = call_feed,
+    .begin = call_begin,
+    .end = call_end,
+    .put_text = call_put_text,
+    .pending = call_pending,
+    .unpaired = call_unpaired,
+    .transform = call_transform,
+    .feed = call_feed,
 };
 
 /* ---- driving it ---- */
@@ -374,7 +376,7 @@ static void offer(struct harness *h, struct stream *s)
 
 /* Hands bytes on, as far as they are not skipped, in pieces that the buffer has room for. False: it is full. */
 static bool take(struct harness *h, struct stream *s, const uint8_t *data, size_t len,
-                 void (*offer_to)(struct harness *h, struct stream *s))
+		 void (*offer_to)(struct harness *h, struct stream *s))
 {
 	while (len && !h->off && !h->dissect.failed) {
 		if (s->skip) {
@@ -403,15 +405,15 @@ static bool take(struct harness *h, struct stream *s, const uint8_t *data, size_
 	return true;
 }
 
-static enum dissect_verdict ask(const struct dissector *d, struct guard *g, const void *data, size_t len, bool midstream,
-                                enum dissect_side *ret_side)
+static enum dissect_verdict ask(const struct dissector *d, struct guard *g, const void *data, size_t len,
+				bool midstream, enum dissect_side *ret_side)
 {
 	struct dissect_probe p = {
-		.data = guard_place(g, data, len),
-		.len = len,
-		.midstream = midstream,
-		.side = SIDE_UNKNOWN,
-		.ret_side = SIDE_UNKNOWN,
+	    .data = guard_place(g, data, len),
+	    .len = len,
+	    .midstream = midstream,
+	    .side = SIDE_UNKNOWN,
+	    .ret_side = SIDE_UNKNOWN,
 	};
 	enum dissect_verdict v = d->probe(&p);
 	if (v == DISSECT_CERTAIN && p.ret_side == SIDE_UNKNOWN && !midstream)
@@ -429,7 +431,8 @@ static void offer_or_probe(struct harness *h, struct stream *s)
 		return;
 	}
 	for (unsigned i = 0; i < dissector_count; i++) {
-		enum dissect_verdict v = ask(dissectors[i], &s->guard, s->bytes, s->len, h->midstream || s->offset, &side);
+		enum dissect_verdict v =
+		    ask(dissectors[i], &s->guard, s->bytes, s->len, h->midstream || s->offset, &side);
 		unsure |= v == DISSECT_UNSURE;
 		if (v == DISSECT_CERTAIN) {
 			struct stream *other = &h->outer[s == h->outer];
@@ -569,7 +572,9 @@ const char *harness_probe(const void *data, size_t len, bool midstream)
 			if (strchr(answer, ' '))
 				broken("%s and %s are both certain", answer, dissectors[i]->name);
 			snprintf(answer, sizeof answer, "%s %s", dissectors[i]->name,
-			         side == SIDE_CLIENT ? "client" : side == SIDE_SERVER ? "server" : "unknown");
+				 side == SIDE_CLIENT   ? "client"
+				 : side == SIDE_SERVER ? "server"
+						       : "unknown");
 		} else if (v == DISSECT_UNSURE && !strcmp(answer, "none")) {
 			strcpy(answer, "unsure");
 		}

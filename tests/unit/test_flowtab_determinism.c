@@ -254,7 +254,6 @@ static void test_quota_of_segments(void **state)
 	s.max_segments = SHARDS * 4;
 	s.reassembly_flow_bytes = 1536;
 	compare(&s, &c);
-	assert_true(c.flows_evicted > 1000);
 	assert_true(c.segments_refused > 100);
 }
 

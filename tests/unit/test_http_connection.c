@@ -211,6 +211,29 @@ static const struct script scripts[] = {
 		    "request c0-27 version=1.1 request_type=GET request_domain=a request_resource=/ endpoint=/\n",
     },
     {
+	.name = "the client speaks nonsense, the server refuses it as HTTP, and the connection goes on",
+	.steps =
+	    {
+		CLIENT("HELLO there\r\n"
+		       "\r\n"),
+		SERVER("HTTP/1.1 400 Bad Request\r\n"
+		       "Content-Length: 0\r\n"
+		       "\r\n"),
+		CLIENT("nonsense again\r\n"
+		       "GET / HTTP/1.1\r\n"
+		       "Host: a\r\n"
+		       "\r\n"),
+		SERVER("HTTP/1.1 200 OK\r\n"
+		       "Content-Length: 0\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.expected = "is http\n"
+		    "response s0-47 version=1.1 response_exception=\"Bad Request\" code=400 status=client_error\n"
+		    "session c31-58 s47-85 version=1.1 request_type=GET request_domain=a request_resource=/ endpoint=/ "
+		    "code=200 status=ok\n",
+    },
+    {
 	.name = "only responses were recorded: what answers HEAD is seen by what follows",
 	.steps =
 	    {

@@ -20,18 +20,18 @@ static void numbers(void **state)
 		uint64_t max, value;
 		bool good;
 	} decimals[] = {
-		{"0", 10, 0, true},
-		{"007", 10, 7, true},
-		{"10", 10, 10, true},
-		{"11", 10, 0, false},
-		{"9", 5, 0, false},
-		{"18446744073709551615", UINT64_MAX, UINT64_MAX, true},
-		{"18446744073709551616", UINT64_MAX, 0, false},
-		{"99999999999999999999", UINT64_MAX, 0, false},
-		{"", 10, 0, false},
-		{"1 ", 10, 0, false},
-		{"+1", 10, 0, false},
-		{"-1", 10, 0, false},
+	    {"0", 10, 0, true},
+	    {"007", 10, 7, true},
+	    {"10", 10, 10, true},
+	    {"11", 10, 0, false},
+	    {"9", 5, 0, false},
+	    {"18446744073709551615", UINT64_MAX, UINT64_MAX, true},
+	    {"18446744073709551616", UINT64_MAX, 0, false},
+	    {"99999999999999999999", UINT64_MAX, 0, false},
+	    {"", 10, 0, false},
+	    {"1 ", 10, 0, false},
+	    {"+1", 10, 0, false},
+	    {"-1", 10, 0, false},
 	};
 	uint64_t v;
 	uint32_t digits;
@@ -78,8 +78,8 @@ static void base64(void **state)
 {
 	/* RFC 4648, 10 */
 	static const char *const good[][2] = {
-		{"", ""},         {"Zg==", "f"},        {"Zm8=", "fo"},         {"Zm9v", "foo"},         {"Zm9vYg==", "foob"},
-		{"Zg", "f"},      {"Zm9vYmE=", "fooba"}, {"Zm9vYmFy", "foobar"}, {"+/+/", "\xfb\xff\xbf"},
+	    {"", ""},    {"Zg==", "f"},         {"Zm8=", "fo"},         {"Zm9v", "foo"},          {"Zm9vYg==", "foob"},
+	    {"Zg", "f"}, {"Zm9vYmE=", "fooba"}, {"Zm9vYmFy", "foobar"}, {"+/+/", "\xfb\xff\xbf"},
 	};
 	static const char *const bad[] = {"Z", "Zg=v", "Zm 9v", "Zm9v-", "====", "Zm9vYmFyZm9vYmFy"};
 	uint8_t out[8];
@@ -96,21 +96,21 @@ static void base64(void **state)
 static void paths(void **state)
 {
 	static const char *const templates[][2] = {
-		{"/", "/"},
-		{"/users/17", "/users/{id}"},
-		{"/users/17/", "/users/{id}/"},
-		{"/v2/users/u17/x", "/v2/users/u17/x"},
-		{"/o/123e4567-e89b-12d3-a456-426614174000/x", "/o/{id}/x"},
-		{"/o/123e4567-e89b-12d3-a456-42661417400g/x", "/o/123e4567-e89b-12d3-a456-42661417400g/x"},
-		{"/m/507f1f77bcf86cd799439011", "/m/{id}"},
-		{"/m/507f1f77bcf", "/m/507f1f77bcf"},
-		{"/m/507f1f77bcf8", "/m/{id}"},
-		{"/deadbeefcafebabe", "/deadbeefcafebabe"},
-		{"1/22/333", "{id}/{id}/{id}"},
+	    {"/", "/"},
+	    {"/users/17", "/users/{id}"},
+	    {"/users/17/", "/users/{id}/"},
+	    {"/v2/users/u17/x", "/v2/users/u17/x"},
+	    {"/o/123e4567-e89b-12d3-a456-426614174000/x", "/o/{id}/x"},
+	    {"/o/123e4567-e89b-12d3-a456-42661417400g/x", "/o/123e4567-e89b-12d3-a456-42661417400g/x"},
+	    {"/m/507f1f77bcf86cd799439011", "/m/{id}"},
+	    {"/m/507f1f77bcf", "/m/507f1f77bcf"},
+	    {"/m/507f1f77bcf8", "/m/{id}"},
+	    {"/deadbeefcafebabe", "/deadbeefcafebabe"},
+	    {"1/22/333", "{id}/{id}/{id}"},
 	};
 	static const char *const hidden[][2] = {
-		{"/a", "/a"},           {"/a?", "/a?"},         {"/a?b=1", "/a?b=?"}, {"/a?b=1&&c=d=e&f", "/a?b=?&&c=?&?"},
-		{"/a?b=", "/a?b=?"},    {"/a?x?y=1", "/a?x?y=?"},
+	    {"/a", "/a"},        {"/a?", "/a?"},           {"/a?b=1", "/a?b=?"}, {"/a?b=1&&c=d=e&f", "/a?b=?&&c=?&?"},
+	    {"/a?b=", "/a?b=?"}, {"/a?x?y=1", "/a?x?y=?"},
 	};
 	char out[64], small[6];
 	struct text t;
@@ -135,15 +135,15 @@ static void trace_headers(void **state)
 		const char *value;
 		bool good;
 	} w3c[] = {
-		{"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true},
-		{"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", false}, /* version 00 has no more fields */
-		{"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", true},
-		{"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x", false},
-		{"ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false},
-		{"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", false},
-		{"00-00000000000000000000000000000000-00f067aa0ba902b7-01", false},
-		{"00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01", false},
-		{"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0", false},
+	    {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", true},
+	    {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", false}, /* version 00 has no more fields */
+	    {"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x", true},
+	    {"cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01x", false},
+	    {"ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false},
+	    {"00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01", false},
+	    {"00-00000000000000000000000000000000-00f067aa0ba902b7-01", false},
+	    {"00-4bf92f3577b34da6a3ce929d0e0e473g-00f067aa0ba902b7-01", false},
+	    {"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0", false},
 	};
 	struct trace_ids ids;
 	char scratch[TRACE_SCRATCH];
@@ -172,8 +172,8 @@ static void trace_headers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers), cmocka_unit_test(pieces),        cmocka_unit_test(base64),
-		cmocka_unit_test(paths),   cmocka_unit_test(trace_headers),
+	    cmocka_unit_test(numbers), cmocka_unit_test(pieces),        cmocka_unit_test(base64),
+	    cmocka_unit_test(paths),   cmocka_unit_test(trace_headers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
