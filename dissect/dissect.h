@@ -80,6 +80,9 @@ struct dissect_calls {
 	int (*transform)(struct dissect *d, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
 	                 size_t *ret_len);
 	int (*feed)(struct dissect *d, const void *data, size_t len);
+	int (*remember)(struct dissect *d, uint64_t key, const void *data, size_t len);
+	bool (*recall)(struct dissect *d, uint64_t key, const void **ret_data, size_t *ret_len);
+	void (*forget)(struct dissect *d, uint64_t key);
 };
 
 /* How texts are cut and hidden; from the configuration. */
@@ -98,6 +101,7 @@ struct dissect {
 	const struct dissector *become; /* set by dissect_become() */
 	enum dissect_side side;         /* who sent the bytes at hand: SIDE_CLIENT or SIDE_SERVER */
 	bool midstream, failed, keep, at_end;
+	size_t feed_from, feed_to;      /* set before dissect_feed(): the bytes at hand that what is fed comes out of */
 };
 
 struct dissector {
@@ -223,7 +227,8 @@ static inline void dissect_keep(struct dissect *d)
 }
 
 /* Decompresses one block into the worker's scratch (bounded by DISSECT_TRANSFORM_MAX; valid until the next call).
- * 0; -EINVAL: damaged; -E2BIG: larger than the bound; -ENOTSUP: unknown kind. */
+ * 0; 1: the bytes end before the block does, and what came out of them is given; -EINVAL: damaged; -E2BIG: larger than the
+ * bound; -ENOTSUP: unknown kind. */
 #define DISSECT_TRANSFORM_MAX (16 * 1024 * 1024)
 enum { TRANSFORM_ZLIB, TRANSFORM_GZIP, TRANSFORM_ZSTD, TRANSFORM_SNAPPY, TRANSFORM_LZ4_FRAME };
 static inline int dissect_transform(struct dissect *d, unsigned kind, const void *data, size_t len,
@@ -233,10 +238,32 @@ static inline int dissect_transform(struct dissect *d, unsigned kind, const void
 }
 
 /* Gives bytes of an inner stream (what a compressed packet holds) to nested(), buffered between calls like the outer
- * stream, with the times of the outer bytes. 0, or -E2BIG where the inner buffer is full. */
+ * stream. Messages that begin or end in them have the time and the place of the outer bytes feed_from and feed_to.
+ * 0, or -E2BIG where the inner buffer is full. */
 static inline int dissect_feed(struct dissect *d, const void *data, size_t len)
 {
 	return d->calls->feed(d, data, len);
+}
+
+/* Notes that do not fit into the state: a copy of the bytes, by a key of the dissector's own, for both directions. A second
+ * one replaces the first. They live as long as the connection and this dissector; when their budget ends, those that were
+ * remembered or recalled longest ago are forgotten, so that a dissector must do without any of them. 0; -ENOMEM or
+ * -ENOBUFS: not kept, and nothing is kept under the key. */
+#define DISSECT_NOTE_MAX (32 * 1024)
+static inline int dissect_remember(struct dissect *d, uint64_t key, const void *data, size_t len)
+{
+	return d->calls->remember(d, key, data, len);
+}
+
+/* The note, until the next call of these three; aligned for any type. False: there is none. */
+static inline bool dissect_recall(struct dissect *d, uint64_t key, const void **ret_data, size_t *ret_len)
+{
+	return d->calls->recall(d, key, ret_data, ret_len);
+}
+
+static inline void dissect_forget(struct dissect *d, uint64_t key)
+{
+	d->calls->forget(d, key);
 }
 
 /* The registry, in the order of the list in dissect/meson.build; ends with NULL. Generated. */

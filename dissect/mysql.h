@@ -177,6 +177,8 @@ struct text mysql_lenenc_text(struct cursor *c);
 /* Up to a NUL, which is consumed, or to the end. */
 struct text mysql_nul_text(struct cursor *c);
 
+extern const struct dissector dissector_mysql, dissector_tls;
+
 /* Looks at a packet of the client or the server, again and again until it has seen enough of it. */
 enum mysql_look mysql_client_packet(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p);
 enum mysql_look mysql_server_packet(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p);

@@ -449,6 +449,7 @@ static enum mysql_look login(struct dissect *d, struct mysql_state *st, const st
 	if (!side->begun) {
 		begin(d, st, p, MYSQL_LOGIN);
 		st->authenticating = true;
+		st->side[SIDE_SERVER].outer.synced = true; /* its greeting is over */
 	}
 	if (!mysql_has(p, LOGIN_LOOK))
 		return LOOK_MORE;
@@ -583,7 +584,7 @@ static enum mysql_look body(struct dissect *d, struct mysql_state *st, const str
 /* A packet that begins no command: the login, what it still needs, or a file that the server asked for. */
 static enum mysql_look further_packet(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p)
 {
-	bool greeted = st->server_capabilities_known && !st->last_tag;
+	bool greeted = st->server_capabilities_known && !st->capabilities_known;
 	if (client(st)->begun)
 		return login(d, st, p);
 	if (st->authenticating || p->nested || p->seq > 2)

@@ -111,8 +111,10 @@ static void result_end(struct dissect *d, struct mysql_state *st, unsigned statu
 	}
 	if (is_login(st->tag))
 		st->authenticating = false;
-	if (TAG_COMMAND(st->tag) == MYSQL_LOGIN && st->compression_due)
+	if (TAG_COMMAND(st->tag) == MYSQL_LOGIN && st->compression_due) {
 		st->framing = FRAMING_COMPRESSED; /* from the next byte on */
+		st->side[0].inner.synced = st->side[1].inner.synced = true;
+	}
 	done(d, st);
 }
 
@@ -414,6 +416,7 @@ static void greeting(struct mysql_state *st, const struct mysql_packet *p)
 	uint16_t upper = cursor_le16(&c);
 	if (!c.bad)
 		st->server_capabilities |= (uint32_t)upper << 16;
+	st->side[SIDE_CLIENT].outer.synced = true; /* the client has said nothing yet */
 	/* MariaDB hides its version from old replicas behind another one */
 	if (version.len > 6 && !memcmp(version.at, "5.5.5-", 6))
 		version = text_make(version.at + 6, version.len - 6);
@@ -430,7 +433,7 @@ static enum mysql_look idle(struct dissect *d, struct mysql_state *st, const str
 			return LOOK_BAD;
 		if (!p->have)
 			return LOOK_MORE;
-		if (p->seq == 0 && p->at[0] == 10 && !st->last_tag) {
+		if (p->seq == 0 && p->at[0] == 10) {
 			if (!mysql_has(p, MYSQL_ANSWER_MAX))
 				return LOOK_MORE;
 			greeting(st, p);

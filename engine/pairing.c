@@ -31,8 +31,16 @@ static struct ip_address ip_of(const struct flow_key *k, unsigned end)
 	return a;
 }
 
+/* The dissector's message, unless it has left already (a dissector may keep a pointer too long; it must not hurt others). */
+static struct slot *slot_of(const struct sessions *s, struct message *m)
+{
+	struct slot *slot = (struct slot *)(void *)m;
+	return slot->owner == s->flow->l7 ? slot : NULL;
+}
+
 static void slot_free(struct sessions *s, struct slot *slot)
 {
+	slot->owner = POOL_NONE;
 	uint8_t shard = s->flow->shard;
 	block_give(&s->blocks, shard, &slot->text);
 	pool_give(&s->slots, &s->slot_quota[shard], pool_index(&s->slots, slot));
@@ -49,6 +57,7 @@ static struct slot *slot_new(struct sessions *s)
 	memset(slot, 0, sizeof *slot);
 	slot->next = slot->prev = POOL_NONE;
 	slot->text = BLOCK_NONE;
+	slot->owner = s->flow->l7;
 	return slot;
 }
 
@@ -414,7 +423,9 @@ static void end_response(struct sessions *s, struct slot *slot)
 static void call_end(struct dissect *d, struct message *m, enum message_kind kind, size_t at)
 {
 	struct sessions *s = of(d);
-	struct slot *slot = (struct slot *)(void *)m;
+	struct slot *slot = slot_of(s, m);
+	if (!slot)
+		return;
 	if (s->nested)
 		at = s->nested_len;
 	int64_t ns = end_ns(s, at);
@@ -439,7 +450,9 @@ static void call_end(struct dissect *d, struct message *m, enum message_kind kin
 static void call_put(struct dissect *d, struct message *m, unsigned field, const void *data, size_t len)
 {
 	struct sessions *s = of(d);
-	struct slot *slot = (struct slot *)(void *)m;
+	struct slot *slot = slot_of(s, m);
+	if (!slot)
+		return;
 	uint32_t max = (uint32_t)min_of(s->settings.dissect.text_max, (uint64_t)UINT16_MAX);
 	if (len > max) {
 		len = max;
@@ -473,7 +486,9 @@ static struct message *call_pending(struct dissect *d, uint64_t id)
 static void call_unpaired(struct dissect *d, struct message *m)
 {
 	struct sessions *s = of(d);
-	struct slot *slot = (struct slot *)(void *)m;
+	struct slot *slot = slot_of(s, m);
+	if (!slot)
+		return;
 	if (slot->flags & SLOT_LISTED) {
 		/* Its number is taken back: no response will have it. Later requests have not begun yet. */
 		list_remove(s, s->conn, slot);
@@ -535,6 +550,9 @@ const struct dissect_calls pairing_calls = {
 	.unpaired = call_unpaired,
 	.transform = call_transform,
 	.feed = call_feed,
+	.remember = notes_remember,
+	.recall = notes_recall,
+	.forget = notes_forget,
 };
 
 void pairing_cut(struct sessions *s, unsigned direction)

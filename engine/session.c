@@ -31,7 +31,7 @@ static struct conn *conn_new(struct sessions *s, struct flow *f)
 	}
 	struct conn *c = pool_at(&s->conns, index);
 	memset(c, 0, sizeof *c);
-	c->pending_head = c->pending_tail = POOL_NONE;
+	c->pending_head = c->pending_tail = c->notes_head = c->notes_tail = POOL_NONE;
 	for (unsigned i = 0; i < 2; i++) {
 		c->half[i].buffer = c->half[i].inner = BLOCK_NONE;
 		c->half[i].open = POOL_NONE;
@@ -84,6 +84,7 @@ static void go_off(struct sessions *s)
 {
 	struct conn *c = s->conn;
 	pairing_flush(s);
+	notes_forget_all(s);
 	for (unsigned i = 0; i < 2; i++)
 		give_buffers(s, &c->half[i]);
 	flow_stream_off(s->table, s->flow);
@@ -92,6 +93,7 @@ static void go_off(struct sessions *s)
 static void adopt(struct sessions *s, const struct dissector *d)
 {
 	struct conn *c = s->conn;
+	notes_forget_all(s);
 	c->dissector = d;
 	c->title = d->title;
 	memset(c->state, 0, d->state_size);
@@ -108,6 +110,7 @@ static void give_up(struct sessions *s, bool reprobe)
 		go_off(s);
 		return;
 	}
+	notes_forget_all(s);
 	c->dissector = NULL;
 	c->synced = c->epoch = false;
 	c->barrier = NO_BARRIER;
@@ -397,6 +400,7 @@ void sessions_close(struct sessions *s, struct flow *f)
 	sessions_end(s, f, !c->client, c->half[!c->client].last_ns);
 	enter(s, f, c, c->client, c->half[c->client].last_ns);
 	pairing_flush(s);
+	notes_forget_all(s);
 	give_buffers(s, &c->half[0]);
 	give_buffers(s, &c->half[1]);
 }
@@ -495,6 +499,8 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 	int r = pool_init(&s->conns, sizeof(struct conn) + s->state_size, offsetof(struct conn, link), conns * shards);
 	if (!r)
 		r = pool_init(&s->slots, sizeof(struct slot), offsetof(struct slot, next), slots * shards);
+	if (!r)
+		r = notes_init(s, slots, shards);
 	s->blocks.quota = calloc(SHARDS, sizeof *s->blocks.quota);
 	s->hint = calloc(65536, 1);
 	s->scratch = mmap(NULL, DISSECT_TRANSFORM_MAX, PROT_READ | PROT_WRITE,
@@ -534,6 +540,7 @@ struct sessions *sessions_free(struct sessions *s)
 		return NULL;
 	pool_fini(&s->conns);
 	pool_fini(&s->slots);
+	pool_fini(&s->notes);
 	for (unsigned class = 0; class < BLOCK_CLASSES; class++)
 		pool_fini(&s->blocks.pool[class]);
 	free(s->blocks.quota);
@@ -556,7 +563,8 @@ const struct session_counters *sessions_counters(const struct sessions *s)
 
 uint64_t sessions_memory(const struct sessions *s)
 {
-	uint64_t bytes = (uint64_t)s->conns.high * s->conns.object_size + (uint64_t)s->slots.high * s->slots.object_size;
+	uint64_t bytes = (uint64_t)s->conns.high * s->conns.object_size + (uint64_t)s->slots.high * s->slots.object_size +
+	                 (uint64_t)s->notes.high * s->notes.object_size;
 	for (unsigned class = 0; class < BLOCK_CLASSES; class++)
 		bytes += (uint64_t)s->blocks.pool[class].high * BLOCK_SIZE(class);
 	return bytes;

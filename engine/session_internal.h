@@ -1,4 +1,4 @@
-/* session_internal.h - what session.c (bytes) and pairing.c (messages) share. */
+/* session_internal.h - what session.c (bytes), pairing.c (messages) and notes.c share. */
 #ifndef TS_ENGINE_SESSION_INTERNAL_H
 #define TS_ENGINE_SESSION_INTERNAL_H
 
@@ -21,6 +21,7 @@ struct slot {
 	struct message m; /* first: the dissector's pointer is ours */
 	uint32_t next, prev; /* pending list; `next` links free slots */
 	uint8_t flags;       /* enum slot_flag */
+	uint32_t owner;      /* index of the connection; POOL_NONE in a free slot */
 	uint32_t text_len;
 	struct block text;   /* [field u8][0 u8][length le16][bytes] … */
 	uint64_t id, number; /* the protocol's identifier; the request's number on its connection */
@@ -47,6 +48,7 @@ struct half {
 struct conn {
 	uint32_t link; /* free list */
 	uint32_t pending_head, pending_tail, pending_count;
+	uint32_t notes_head, notes_tail, notes_count; /* notes.c */
 	const struct dissector *dissector; /* NULL: not recognised yet */
 	const char *title;                 /* the protocol's name for the flow record, kept when it was given up */
 	struct half half[2];               /* by direction of the key */
@@ -72,8 +74,8 @@ struct sessions {
 	struct flowtab *table;
 	void (*emit)(void *ctx, struct flow *f, const struct request_record *r);
 	void *emit_ctx;
-	struct pool conns, slots;
-	struct quota conn_quota[SHARDS], slot_quota[SHARDS];
+	struct pool conns, slots, notes;
+	struct quota conn_quota[SHARDS], slot_quota[SHARDS], note_quota[SHARDS];
 	struct blocks blocks;
 	size_t state_size;
 	uint8_t *hint; /* by port: 1 + index of the dissector */
@@ -102,6 +104,13 @@ static inline struct slot *slot_at(const struct sessions *s, uint32_t index)
 
 /* Counts what of a direction's skip has passed so far. */
 void sessions_catch_up(struct sessions *s, struct flow *f, struct conn *c, unsigned direction);
+
+/* notes.c: what a dissector remembers about a connection. */
+int notes_init(struct sessions *s, uint32_t notes, unsigned shards);
+int notes_remember(struct dissect *d, uint64_t key, const void *data, size_t len);
+bool notes_recall(struct dissect *d, uint64_t key, const void **ret_data, size_t *ret_len);
+void notes_forget(struct dissect *d, uint64_t key);
+void notes_forget_all(struct sessions *s);
 
 extern const struct dissect_calls pairing_calls;
 

@@ -12,7 +12,7 @@ static const struct option replay_options[] = {
 	{"ring_slots", NULL, OPTION_UINT, offsetof(struct engine_settings, ring_slots), "4096", 2, 1 << 20, "packets", NULL,
          NULL, "Length of the packet queue to each worker, rounded up to a power of two; unused with one worker."},
 	{"max_memory", NULL, OPTION_BYTES, offsetof(struct engine_settings, max_memory), "768", 4 << 20,
-         UINT64_C(1) << 40, "MB", NULL, NULL,
+         UINT64_C(1) << 40, "MiB", NULL, NULL,
          "Memory for flows, streams and requests. Reserved at start, touched as it is used; never exceeded: when it is used "
          "up, the flows that would end soonest leave early, and their records say so."},
 	{"hash_seed", NULL, OPTION_UINT, offsetof(struct engine_settings, hash_seed), "0", 0, UINT64_MAX, NULL, NULL, NULL,
@@ -31,8 +31,8 @@ static const char *const obfuscate_names[] = {"HTTP", NULL};
 const struct option session_options[] = {
 	{"static_config.l7-protocol-enabled", NULL, OPTION_SET, offsetof(struct session_settings, dissectors),
          protocol_default, 0, 0, NULL, protocol_names, NULL, "Application protocols that are looked for."},
-	{"static_config.l7-protocol-ports", NULL, OPTION_PORTS, offsetof(struct session_settings, ports), "", 0, 0, NULL, NULL,
-         NULL,
+	{"static_config.l7-protocol-ports", NULL, OPTION_PORTS, offsetof(struct session_settings, ports), "", 0, 0, NULL,
+         protocol_names, NULL,
          "Ports on which a protocol is expected: asked first there. A hint only; content decides. Replaces the protocol's "
          "own list."},
 	{"static_config.rrt-tcp-timeout", NULL, OPTION_DURATION, offsetof(struct session_settings, timeout_ns), "120",

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static const uint32_t rooms[] = {2048, 16384, OUTBOX_ENTRY_MAX}; /* tried in this order for an encoded record */
+static const uint32_t rooms[] = {16384, OUTBOX_ENTRY_MAX}; /* tried in this order for an encoded record */
 
 static int encode(const struct sink *s, enum record_kind kind, const void *r, char *out, size_t room)
 {
@@ -76,6 +76,8 @@ static void on_report(void *ctx, struct flow *f, struct flow_record *r, bool las
 {
 	struct worker *w = ctx;
 	sessions_report(w->sessions, f, r, last);
+	if (w->settings->flowtab.community_id)
+		flow_record_set(r, community_id, ((struct text){NULL, 0})); /* whoever prints it computes it */
 	emit(w, f->shard, RECORD_FLOW, r);
 }
 

@@ -509,6 +509,8 @@ void flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p)
 	const struct tcp *c = pool_at(&t->tcp, f->tcp);
 	__builtin_prefetch(&c->side[0], 1);
 	__builtin_prefetch(&c->side[1], 1);
+	if (p->payload_len)
+		__builtin_prefetch(&c->side[p->direction].turn, 1);
 }
 
 static inline void count(struct flow *f, const struct packet *p, int64_t ts_ns)
@@ -793,7 +795,6 @@ int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *setti
 	for (unsigned i = 0; i < SHARDS; i++) {
 		t->shard_at[i] = SHARD_NONE;
 		t->due[i] = WHEEL_NEVER;
-		snprintf(t->protocol_names[i], sizeof t->protocol_names[i], "IP-%u", i);
 	}
 	set_timeouts(t, settings);
 	int rc = reserve(t, settings, shards);

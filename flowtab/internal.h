@@ -176,7 +176,6 @@ struct flowtab {
 	struct shard *shards;
 	uint16_t shard_at[SHARDS]; /* place in shards, SHARD_NONE */
 	int64_t due[SHARDS];       /* lower bound of the tick at which a timer of the shard fires */
-	char protocol_names[256][8];
 	struct flow_record record;
 };
 #define SHARD_NONE UINT16_MAX

@@ -80,14 +80,14 @@ class Result:
         return terms
 
 
-def replay(binary, files, *options, timeout=60, form="ndjson"):
-    """One run of `tapscope replay`; subprocess.TimeoutExpired where it hangs."""
+def replay(binary, files, *options, timeout=60, form="ndjson", beside=True):
+    """One run of `tapscope replay`, with the settings beside a single capture; subprocess.TimeoutExpired where it hangs."""
     if isinstance(files, str):
         files = [files]
     settings = []
-    if len(files) == 1:
-        beside = re.sub(r"\.(pcap|pcapng|cap)(\.gz)?$", ".yaml", files[0])
-        if os.path.exists(beside):
-            settings = ["-C", beside]
+    if len(files) == 1 and beside:
+        own = re.sub(r"\.(pcap|pcapng|cap)(\.gz)?$", ".yaml", files[0])
+        if os.path.exists(own):
+            settings = ["-C", own]
     command = [binary, "replay", "--format", form, *settings, *options, *files]
     return Result(subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=ENVIRONMENT, timeout=timeout))

@@ -1,11 +1,14 @@
 /* fuzz_dissect.c - one fuzz target per dissector, FUZZ_DISSECTOR its name, on the harness of the unit tests.
  *
  * An input is a conversation. Bytes are data, of the client at first; these are not:
- *     F0  the client speaks          F1  the server speaks
- *     F2 LO HI  the client loses so many bytes          F3 LO HI  the server does
- *     F4  the client closes          F5  the server closes
- *     F6 OPTIONS  bit 0: picked up midstream; bit 1: recognised by probing, not given; bit 2: texts hidden; bit 3:
- * text_max 5 F8 BYTE  that byte as data so that an input for a text protocol can be written by hand.
+ *
+ * - F0: the client speaks; F1: the server speaks;
+ * - F2 LO HI: the client loses so many bytes; F3 LO HI: the server does;
+ * - F4: the client closes; F5: the server closes;
+ * - F6 OPTIONS: bit 0: picked up midstream; bit 1: recognised by probing; bit 2: texts hidden; bit 3: text_max 5;
+ * - F8 BYTE: that byte as data.
+ *
+ * So an input for a text protocol can be written by hand.
  *
  * Beside what sanitizers, guard pages and the harness see: where nothing is lost, the lines must be the same when each
  * byte comes on its own. */

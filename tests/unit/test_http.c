@@ -148,7 +148,7 @@ static const struct script scripts[] = {
 		       "0123456789\r\n"
 		       "0\r\n"
 		       "X-Sum: 1\r\n"
-		       "Host: b\r\n"
+		       "User-Agent: b\r\n"
 		       "\r\n"
 		       "GET / HTTP/1.1\r\n"
 		       "Host: a\r\n"
@@ -169,9 +169,9 @@ static const struct script scripts[] = {
 	    },
 	.no_gaps = true,
 	.expected = "is http\n"
-		    "session c0-125 s0-86 version=1.1 request_type=POST request_domain=a request_resource=/ endpoint=/ "
+		    "session c0-131 s0-86 version=1.1 request_type=POST request_domain=a request_resource=/ endpoint=/ "
 		    "code=200 status=ok\n"
-		    "session c125-152 s86-124 version=1.1 request_type=GET request_domain=a request_resource=/ "
+		    "session c131-158 s86-124 version=1.1 request_type=GET request_domain=a request_resource=/ "
 		    "endpoint=/ code=200 status=ok\n",
     },
     {
@@ -418,6 +418,7 @@ static const struct script scripts[] = {
 		CLIENT("\r\n"
 		       "\n"
 		       "GET /lf HTTP/1.1\n"
+		       "Host b: c\n"
 		       "hOsT: \t a \t\n"
 		       "Content-Length : 2\n"
 		       "\n"
@@ -435,9 +436,9 @@ static const struct script scripts[] = {
 	    },
 	.expected =
 	    "is http\n"
-	    "session c3-54 s0-32 version=1.1 request_type=GET request_domain=a request_resource=/lf endpoint=/lf "
+	    "session c3-64 s0-32 version=1.1 request_type=GET request_domain=a request_resource=/lf endpoint=/lf "
 	    "code=200 status=ok\n"
-	    "session c56-76 s34-70 version=1.1 request_type=GET request_resource=/2 endpoint=/{id} code=500 "
+	    "session c66-86 s34-70 version=1.1 request_type=GET request_resource=/2 endpoint=/{id} code=500 "
 	    "status=server_error\n",
     },
     {
@@ -725,7 +726,41 @@ static void lines_at_the_limit(void **state)
 	}
 }
 
-/* Bodies of all sizes around what is at hand end where they should. */
+/* The end of the line decides about the length of the body: it is the same however the line comes. */
+static void length_at_the_limit(void **state)
+{
+	enum { LIMIT = DISSECT_TEXT_MAX + 1024, BODY = 30 };
+	(void)state;
+	for (size_t n = LIMIT - 8; n < LIMIT + 8; n++) {
+		char *client = malloc(n + 100), *whole;
+		assert_non_null(client);
+		size_t c = (size_t)sprintf(client, "GET / HTTP/1.1\r\n"), line = c;
+		c += (size_t)sprintf(client + c, "Content-Length: ");
+		c += repeat(client + c, "0", n - (c - line) - 4);
+		c += (size_t)sprintf(client + c, "12\r\n\r\n");
+		assert_int_equal(c - line - 2, n);
+		size_t head = c;
+		c += repeat(client + c, "b", BODY);
+		struct script script = {.name = "limit", .steps = {CLIENT_BYTES(client, c), CLOSE}};
+		struct harness_cut cut = HARNESS_WHOLE;
+		cut.halves = true;
+		whole = strdup(harness_run(&script, &cut));
+		assert_non_null(whole);
+		if (n <= LIMIT) {
+			char expected[64];
+			snprintf(expected, sizeof expected, "request c0-%zu\n", head + 12);
+			assert_string_equal(whole, expected);
+		}
+		cut.piece_max = 1;
+		assert_string_equal(harness_run(&script, &cut), whole);
+		for (cut.piece_max = n; cut.piece_max < n + 24; cut.piece_max++)
+			assert_string_equal(harness_run(&script, &cut), whole);
+		free(whole);
+		free(client);
+	}
+}
+
+/* A body much larger than what is kept of a stream. */
 static void large_body(void **state)
 {
 	enum { BODY = 300000 };
@@ -753,10 +788,8 @@ static void large_body(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(conversations),
-	    cmocka_unit_test(long_lines),
-	    cmocka_unit_test(lines_at_the_limit),
-	    cmocka_unit_test(large_body),
+	    cmocka_unit_test(conversations),       cmocka_unit_test(long_lines), cmocka_unit_test(lines_at_the_limit),
+	    cmocka_unit_test(length_at_the_limit), cmocka_unit_test(large_body),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,8 +6,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
+
+extern const struct dissector dissector_http;
 
 static const struct script scripts[] = {
     {
@@ -116,8 +120,8 @@ static const struct script scripts[] = {
 		SERVER("HTTP/1.1 200 Connection established\r\n"
 		       "Content-Length: 5\r\n"
 		       "\r\n"),
-		CLIENT("\026\003\001\000.\001\000\000*"
-		       "\003\003rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\000\000\002\023\001\001\000"),
+		CLIENT("\026\003\001\000.\001\000\000*\003\003r\n"
+		       "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\000\000\002\023\001\001\000"),
 		SERVER("\026\003\003\000@\002\000\000<\003\003ssssssssssssssssssssssssssssssss"),
 		CLOSE,
 	    },
@@ -134,7 +138,8 @@ static const struct script scripts[] = {
 	    {
 		CLIENT("CONNECT db.example:443 HTTP/1.1\r\n"
 		       "\r\n"
-		       "\026\003\001\000.\001\000\000*\003\003rrrrrrrrr"),
+		       "\026\003\001\000.\001\000\000*\003\003r\n"
+		       "rrrrrrr"),
 		SERVER("HTTP/1.1 200 OK\r\n"
 		       "\r\n"),
 		CLIENT("rrrrrrrrrrrrrrrrrrrrrrr\000\000\002\023\001\001\000"),
@@ -192,6 +197,29 @@ static const struct script scripts[] = {
 		    "request_resource=no.example:80 response_exception=\"Proxy Authentication Required\" code=407 "
 		    "status=client_error\n"
 		    "session c34-61 s67-94 version=1.1 request_type=GET request_domain=a request_resource=/ endpoint=/ "
+		    "code=204 status=ok\n",
+    },
+    {
+	.name = "CONNECT refused, then nonsense, then HTTP goes on",
+	.steps =
+	    {
+		CLIENT("CONNECT no.example:80 HTTP/1.1\r\n"
+		       "\r\n"),
+		SERVER("HTTP/1.1 403 Forbidden\r\n"
+		       "Content-Length: 0\r\n"
+		       "\r\n"),
+		CLIENT("\001\002\r\n"
+		       "GET / HTTP/1.1\r\n"
+		       "Host: a\r\n"
+		       "\r\n"),
+		SERVER("HTTP/1.1 204 No Content\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.expected = "is http\n"
+		    "session c0-34 s0-45 version=1.1 request_type=CONNECT request_domain=no.example:80 "
+		    "request_resource=no.example:80 response_exception=Forbidden code=403 status=client_error\n"
+		    "session c38-65 s45-72 version=1.1 request_type=GET request_domain=a request_resource=/ endpoint=/ "
 		    "code=204 status=ok\n",
     },
     {
@@ -299,6 +327,52 @@ static const struct script scripts[] = {
 	.expected = "is http\n"
 		    "request c0-28 version=1.1 request_type=GET request_domain=a request_resource=/1 endpoint=/{id}\n"
 		    "response s14-53 version=1.1 code=200 status=ok\n",
+    },
+    /* no_gaps: without its beginning, FORGET is GET */
+    {
+	.name = "from the middle: what only looks like a start line",
+	.steps =
+	    {
+		CLIENT("FORGET / HTTP/1.1\r\n"
+		       "Host: a\r\n"
+		       "\r\n"
+		       "GET nothing HTTP/1.1\r\n"
+		       "Host: a\r\n"
+		       "\r\n"
+		       "GET / HTTP/1.1\r\n"
+		       "Host: a\r\n"
+		       "\r\n"),
+		SERVER("he wrote HTTP/1.1 200 OK\r\n"
+		       "and more\r\n"
+		       "HTTP/1.1 20 OK\r\n"
+		       "A: b\r\n"
+		       "\r\n"
+		       "HTTP/1.1 204 No Content\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.midstream = true,
+	.dissector = &dissector_http,
+	.no_gaps = true,
+	.expected = "request c63-90 version=1.1 request_type=GET request_domain=a request_resource=/ endpoint=/\n"
+		    "response s60-87 version=1.1 code=204 status=ok\n",
+    },
+    {
+	.name = "only responses, and the beginning of a body is lost twice: its length is known all the same",
+	.steps =
+	    {
+		SERVER("HTTP/1.1 200 OK\r\n"
+		       "Content-Length: 100\r\n"
+		       "\r\n"),
+		SERVER_GAP(50),
+		SERVER_GAP(20),
+		SERVER("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxHTTP/1.1 204 No Content\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.expected = "is http\n"
+		    "response s0-140 gap=70 version=1.1 code=200 status=ok\n"
+		    "response s140-167 version=1.1 code=204 status=ok\n",
     },
     {
 	.name = "lost bytes within a body of known length: the message goes on",
@@ -458,8 +532,8 @@ static const struct script scripts[] = {
 	.name = "TLS is named only",
 	.steps =
 	    {
-		CLIENT("\026\003\001\000.\001\000\000*"
-		       "\003\003rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\000\000\002\023\001\001\000"),
+		CLIENT("\026\003\001\000.\001\000\000*\003\003r\n"
+		       "rrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\000\000\002\023\001\001\000"),
 		SERVER("\026\003\003\000@\002\000\000<\003\003"),
 		CLOSE,
 	    },
@@ -471,6 +545,28 @@ static void conversations(void **state)
 {
 	(void)state;
 	assert_true(harness_check(scripts, array_size(scripts)));
+}
+
+/* In the middle of a large binary body, with no line end for long: passed without being kept. */
+static void long_search(void **state)
+{
+	enum { JUNK = 200000 };
+	char *server = malloc(JUNK + 100), expected[128];
+	(void)state;
+	assert_non_null(server);
+	memset(server, 0xfe, JUNK);
+	size_t s = JUNK + (size_t)sprintf(server + JUNK, "HTTP/1.1 204 No Content\r\n\r\n");
+	snprintf(expected, sizeof expected, "response s%u-%zu version=1.1 code=204 status=ok\n", JUNK, s);
+	struct script script = {
+	    .name = "a long search",
+	    .steps = {SERVER_BYTES(server, s), CLOSE},
+	    .dissector = &dissector_http,
+	    .midstream = true,
+	    .expected = expected,
+	    .coarse = true,
+	};
+	assert_true(harness_check(&script, 1));
+	free(server);
 }
 
 struct first_bytes {
@@ -587,8 +683,8 @@ static void registry(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(conversations), cmocka_unit_test(first_bytes), cmocka_unit_test(first_bytes_growing),
-	    cmocka_unit_test(tls_midstream), cmocka_unit_test(registry),
+	    cmocka_unit_test(conversations),       cmocka_unit_test(long_search),   cmocka_unit_test(first_bytes),
+	    cmocka_unit_test(first_bytes_growing), cmocka_unit_test(tls_midstream), cmocka_unit_test(registry),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,391 @@
+/* The MySQL and MariaDB client/server protocol.
+ *
+ * One request for each command, and one, LOGIN, for the answer to the greeting. A response begins with the server's first
+ * packet after the request (for a login: the first round of authentication) and ends with the last packet of the last
+ * result. COM_QUIT, COM_STMT_CLOSE and COM_STMT_SEND_LONG_DATA have none. An error that answers nothing ("Too many
+ * connections" in place of the greeting, a shutdown) is a response alone. After a request for TLS the connection is TLS's.
+ *
+ *   request_type COM_QUERY, …, LOGIN · request_domain the database · request_resource the statement, also of a prepared one
+ *   that is executed; a database, table, file or connection where the command names one · endpoint see sql.h · version the
+ *   server's · response_code and response_exception ("42S02: Table …") of an error · sql_affected_rows, summed up over
+ *   the results of one request
+ *
+ * Statements that set passwords have their literals hidden, whatever is configured; what authentication exchanges is never
+ * looked at. Values of rows are skipped unseen.
+ *
+ * Where the login was not seen, what depends on it is taken from what is seen: whether EOF packets are sent, whether queries
+ * carry attributes, whether packets are compressed.
+ *
+ * Compressed packets hold an inner stream of packets, which is fed to nested(). One that is too long to be held (it can have
+ * 16 MB) is decompressed as far as it can be held: that is enough for a statement, whose packet's length is then known,
+ * and for the beginning of a result. */
+#include "mysql.h"
+
+#define COMPRESSED_HELD_MAX (48 * 1024)
+#define FEED_MAX (16 * 1024)
+
+uint64_t mysql_lenenc(struct cursor *c)
+{
+	uint8_t first = cursor_u8(c);
+	switch (first) {
+	case 0xfc:
+		return cursor_le16(c);
+	case 0xfd: {
+		const uint8_t *at = cursor_take(c, 3);
+		return at ? mysql_le24(at) : 0;
+	}
+	case 0xfe:
+		return cursor_le64(c);
+	case 0xfb:
+	case 0xff:
+		c->bad = true;
+		return 0;
+	default:
+		return first;
+	}
+}
+
+struct text mysql_lenenc_text(struct cursor *c)
+{
+	uint64_t len = mysql_lenenc(c);
+	const uint8_t *at = len <= cursor_left(c) ? cursor_take(c, len) : NULL;
+	c->bad |= !at;
+	return at ? text_make(at, len) : (struct text){0};
+}
+
+struct text mysql_nul_text(struct cursor *c)
+{
+	size_t left = cursor_left(c);
+	const uint8_t *nul = left ? memchr(c->at, 0, left) : NULL;
+	struct text t = text_make(c->at, nul ? (size_t)(nul - c->at) : left);
+	c->at += t.len + (nul != NULL);
+	return t;
+}
+
+void mysql_put_number(struct dissect *d, struct message *m, enum mysql_attribute attribute, uint64_t value)
+{
+	char text[20];
+	struct mysql_writer w = {.out = text, .size = sizeof text};
+	mysql_write_number(&w, value, 1);
+	message_put_attribute(d, m, attribute, text, w.len);
+}
+
+static enum message_kind kind_of(const struct dissect *d)
+{
+	return d->side == SIDE_CLIENT ? MESSAGE_REQUEST : MESSAGE_RESPONSE;
+}
+
+/* The message under way ends at this offset. */
+static void end_message(struct dissect *d, struct mysql_state *st, size_t at)
+{
+	struct mysql_side *side = &st->side[d->side];
+	if (!side->begun)
+		return;
+	dissect_end(d, side->message, kind_of(d), at);
+	side->message = NULL;
+	side->begun = false;
+}
+
+/* The last byte of a packet has passed. */
+static void packet_passed(struct dissect *d, struct mysql_state *st, size_t at)
+{
+	struct mysql_side *side = &st->side[d->side];
+	enum mysql_finish finish = side->finish;
+	if (side->continued)
+		return;
+	side->finish = FINISH_NOTHING;
+	if (finish == FINISH_NOTHING)
+		return;
+	end_message(d, st, at);
+	/* who was not understood is understood from here: the other side speaks next */
+	if (d->side == SIDE_SERVER)
+		st->side[SIDE_CLIENT].outer.adrift = st->side[SIDE_CLIENT].inner.adrift = false;
+	if (finish == FINISH_TLS)
+		dissect_become(d, &dissector_tls);
+}
+
+/* Where a message begins again; `len` where none does. Sets sync->synced. */
+static size_t seek(struct dissect *d, struct mysql_state *st, struct mysql_sync *sync, const uint8_t *data, size_t len,
+                   bool nested)
+{
+	bool client = d->side == SIDE_CLIENT;
+	for (size_t at = 0; at < len; at++) {
+		enum mysql_start plain = START_NO, compressed = START_NO;
+		if (nested || st->framing != FRAMING_COMPRESSED)
+			plain = client ? mysql_client_start(data + at, len - at) : mysql_server_start(data + at, len - at);
+		if (!nested && st->framing != FRAMING_PLAIN)
+			compressed = mysql_compressed_start(data + at, len - at, client);
+		enum mysql_start enough = sync->adrift ? START_STRONG : START_WEAK;
+		if (plain == START_MORE || compressed == START_MORE) {
+			if (plain < enough && compressed < enough)
+				return at;
+		}
+		if (plain >= enough || compressed >= enough) {
+			sync->synced = true;
+			sync->adrift = false;
+			if (!nested && st->framing == FRAMING_UNKNOWN)
+				st->framing = compressed > plain ? FRAMING_COMPRESSED : FRAMING_PLAIN;
+			return at;
+		}
+		sync->adrift = true;
+	}
+	return len;
+}
+
+/* A response whose end we did not see: the next one begins although it is not over. */
+static bool is_overtaken(const struct mysql_state *st, const struct mysql_side *side, const struct mysql_packet *p)
+{
+	return st->phase >= PHASE_DEFINITIONS && st->phase != PHASE_BINLOG && !p->nested && p->seq == 1 &&
+	       (uint8_t)(side->seq + 1) != 1;
+}
+
+static enum mysql_look look(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p)
+{
+	struct mysql_side *side = &st->side[d->side];
+	if (d->side == SIDE_CLIENT)
+		return mysql_client_packet(d, st, p);
+	if (is_overtaken(st, side, p)) {
+		end_message(d, st, p->offset);
+		st->phase = PHASE_IDLE;
+	}
+	return mysql_server_packet(d, st, p);
+}
+
+/* Rows, which are nearly all that a server sends, as long as they are whole: returns what they take. */
+static size_t skip_rows(struct mysql_state *st, struct mysql_side *side, const uint8_t *data, size_t len, bool nested)
+{
+	size_t at = 0;
+	uint64_t rows = 0;
+	uint8_t seq = side->seq;
+	while (len - at > MYSQL_HEADER) {
+		const uint8_t *p = data + at;
+		size_t packet = MYSQL_HEADER + mysql_le24(p);
+		/* the first byte is beyond the packet where that is empty: then it decides nothing */
+		if (packet > len - at || packet == MYSQL_HEADER + MYSQL_PACKET_MAX || p[4] >= 0xfe ||
+		    (p[3] != (uint8_t)(seq + 1) && !nested))
+			break;
+		seq = p[3];
+		rows++;
+		at += packet;
+	}
+	side->seq = seq;
+	st->rows += rows;
+	return at;
+}
+
+static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, bool nested)
+{
+	struct mysql_side *side = &st->side[d->side];
+	struct mysql_sync *sync = nested ? &side->inner : &side->outer;
+	uint8_t framing = st->framing;
+	size_t at = 0;
+
+	if (side->passing) {
+		side->passing = false;
+		packet_passed(d, st, 0);
+	}
+	while (!d->failed && !d->become && (nested || st->framing == framing)) {
+		if (!sync->synced) {
+			at += seek(d, st, sync, data + at, len - at, nested);
+			if (!sync->synced || (!nested && st->framing == FRAMING_COMPRESSED))
+				break;
+			framing = st->framing;
+		}
+		if (d->side == SIDE_SERVER && st->phase == PHASE_ROWS && !side->continued)
+			at += skip_rows(st, side, data + at, len - at, nested);
+		if (len - at < MYSQL_HEADER)
+			break;
+		struct mysql_packet p = {
+			.at = data + at + MYSQL_HEADER,
+			.len = mysql_le24(data + at),
+			.seq = data[at + 3],
+			.nested = nested,
+			.offset = at,
+		};
+		p.have = min_of(len - at - MYSQL_HEADER, (size_t)p.len);
+		if (!side->continued) {
+			enum mysql_look seen = look(d, st, &p);
+			if (seen == LOOK_BAD)
+				dissect_fail(d);
+			if (seen != LOOK_DONE)
+				break;
+		}
+		side->seq = p.seq;
+		side->continued = p.len == MYSQL_PACKET_MAX;
+		size_t packet = MYSQL_HEADER + p.len;
+		if (packet > len - at) {
+			side->passing = true;
+			return at + packet;
+		}
+		at += packet;
+		packet_passed(d, st, at);
+	}
+	return at;
+}
+
+static uint64_t mysql_nested(struct dissect *d, const uint8_t *data, size_t len)
+{
+	struct mysql_state *st = d->state;
+	struct mysql_side *side = &st->side[d->side];
+	size_t at = min_of(side->drop, (uint64_t)len);
+
+	side->drop -= at;
+	side->nested_left = 0;
+	if (side->drop)
+		return len;
+	uint64_t n = parse_packets(d, st, data + at, len - at, true);
+	if (n > len - at) {
+		side->drop = n - (len - at);
+		return len;
+	}
+	side->nested_left = (uint32_t)(len - at - n);
+	return at + n;
+}
+
+/* What came out of the bytes [from, to) at hand. */
+static void feed(struct dissect *d, const uint8_t *data, size_t len, size_t from, size_t to)
+{
+	d->feed_from = from;
+	d->feed_to = to;
+	while (len && !d->failed && !d->become) {
+		size_t n = min_of(len, (size_t)FEED_MAX);
+		if (dissect_feed(d, data, n) < 0)
+			dissect_fail(d);
+		data += n;
+		len -= n;
+	}
+}
+
+/* `missing` bytes of the inner stream cannot be had. */
+static void lose_nested(struct dissect *d, struct mysql_state *st, uint64_t missing, size_t from, size_t to)
+{
+	struct mysql_side *side = &st->side[d->side];
+	if (side->drop >= missing) {
+		/* Nobody wanted to see them. One stands for all, so that nested() learns that they have passed. */
+		side->drop -= missing - 1;
+		feed(d, (const uint8_t *)"", 1, from, to);
+		return;
+	}
+	/* Whole messages may be among them. Of the server's, only the one under way can be, when it answers the last request. */
+	if (d->side == SIDE_CLIENT || st->unanswered) {
+		dissect_fail(d);
+		return;
+	}
+	end_message(d, st, to);
+	st->phase = PHASE_IDLE;
+	side->finish = FINISH_NOTHING;
+	side->passing = side->continued = false;
+	side->drop = side->nested_left;
+	side->inner = (struct mysql_sync){.adrift = true};
+}
+
+/* The compressed packet whose payload, as much of it as is held, is data[from, to); `plain` bytes come out of the whole. */
+static void decompress(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t from, size_t to, size_t plain)
+{
+	bool zstd = to - from >= 4 && load_be32(data + from) == 0x28b52ffd;
+	const uint8_t *out = NULL;
+	size_t len = 0;
+	if (dissect_transform(d, zstd ? TRANSFORM_ZSTD : TRANSFORM_ZLIB, data + from, to - from, &out, &len) < 0)
+		len = 0;
+	len = min_of(len, plain);
+	feed(d, out, len, from - MYSQL_COMPRESSED_HEADER, to);
+	if (len < plain && !d->failed && !d->become)
+		lose_nested(d, st, plain - len, from - MYSQL_COMPRESSED_HEADER, to);
+}
+
+static uint64_t parse_compressed(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len)
+{
+	struct mysql_side *side = &st->side[d->side];
+	size_t at = 0;
+
+	while (!d->failed && !d->become) {
+		if (side->raw) {
+			size_t n = min_of((size_t)side->raw, len - at);
+			side->raw -= (uint32_t)n;
+			feed(d, data + at, n, at, at + n);
+			at += n;
+			if (side->raw)
+				break;
+			continue;
+		}
+		if (!side->outer.synced)
+			at += seek(d, st, &side->outer, data + at, len - at, false);
+		if (!side->outer.synced || len - at < MYSQL_COMPRESSED_HEADER)
+			break;
+		size_t payload = mysql_le24(data + at), plain = mysql_le24(data + at + 4), from = at + MYSQL_COMPRESSED_HEADER;
+		if (!plain) {
+			side->raw = (uint32_t)payload;
+			at = from;
+			continue;
+		}
+		size_t held = min_of(payload, (size_t)COMPRESSED_HELD_MAX);
+		if (len - from < held)
+			break;
+		decompress(d, st, data, from, from + held, plain);
+		if (payload > len - from)
+			return (uint64_t)from + payload;
+		at = from + payload;
+	}
+	return at;
+}
+
+static uint64_t mysql_parse(struct dissect *d, const uint8_t *data, size_t len)
+{
+	struct mysql_state *st = d->state;
+	uint64_t at = 0;
+	for (;;) {
+		uint8_t framing = st->framing;
+		at += framing == FRAMING_COMPRESSED ? parse_compressed(d, st, data + at, len - at)
+		                                    : parse_packets(d, st, data + at, len - at, false);
+		/* the first packets tell how they lie, and the login's end may change it */
+		if (at > len || st->framing == framing || d->failed || d->become)
+			return at;
+	}
+}
+
+static void mysql_gap(struct dissect *d, uint64_t missing maybe_unused)
+{
+	struct mysql_state *st = d->state;
+	struct mysql_side *side = &st->side[d->side];
+	uint8_t seq = side->seq;
+
+	/* The next byte begins a segment, and probably a message. */
+	*side = (struct mysql_side){.seq = seq};
+	if (d->side == SIDE_CLIENT) {
+		st->last_tag = 0;
+	} else {
+		st->phase = PHASE_IDLE;
+		st->unanswered = 0;
+		if (st->authenticating && st->compression_due)
+			st->framing = FRAMING_UNKNOWN;
+		st->authenticating = false;
+	}
+}
+
+static const struct dissect_attribute attributes[] = {
+	[ATTR_USER] = {"mysql.user", false, "Who logs in"},
+	[ATTR_CONNECTION_ID] = {"mysql.connection_id", true, "The server's number of the connection"},
+	[ATTR_AUTH_PLUGIN] = {"mysql.auth_plugin", false, "How a login was checked"},
+	[ATTR_PROGRAM] = {"mysql.program", false, "The client's program or library, as it calls itself at login"},
+	[ATTR_STATEMENT_ID] = {"mysql.statement_id", true, "The server's number of a prepared statement"},
+	[ATTR_PARAMETERS] = {"mysql.parameters", false, "Values that a prepared statement was executed with"},
+	[ATTR_QUERY_ATTRIBUTES] = {"mysql.query_attributes", false, "Names and values that went with a statement"},
+	[ATTR_LOCAL_INFILE] = {"mysql.local_infile", false, "The client's file that the server asked for"},
+	[ATTR_ROWS] = {"mysql.rows", true, "Rows of all results"},
+	[ATTR_WARNINGS] = {"mysql.warnings", true, "Warnings of all results; absent when none"},
+	{0},
+};
+
+const struct dissector dissector_mysql = {
+	.name = "mysql",
+	.title = "MySQL",
+	.ports = "3306",
+	.pairing = PAIR_IN_ORDER,
+	.tcp = true,
+	.state_size = sizeof(struct mysql_state),
+	.probe = mysql_probe,
+	.parse = mysql_parse,
+	.gap = mysql_gap,
+	.nested = mysql_nested,
+	.attributes = attributes,
+};

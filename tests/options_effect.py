@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Every option that `tapscope config example` prints changes something that one can see.
+
+    options_effect.py TAPSCOPE
+
+EFFECTS has a line for each option: another value, an input, and what changes. An option without a line, and a line without
+an option, fail.
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+from common import ENVIRONMENT, PCAPS, case, finish, replay
+from synth import synth
+import pcapedit
+import pcapfile
+
+TAPSCOPE = sys.argv[1]
+FOLDER = tempfile.TemporaryDirectory(prefix="tapscope-options-")
+
+
+def pcap(*names):
+    return [os.path.join(PCAPS, name) for name in names]
+
+
+def made(name, frames):
+    path = os.path.join(FOLDER.name, name)
+    pcapfile.write(path, frames, nanoseconds=True)
+    return [path]
+
+
+def edited(name, *edits):
+    frames = pcapfile.read(pcap(name)[0])
+    for edit in edits:
+        what, *rest = edit.split(":")
+        frames = pcapedit.edit_frames(frames, what, rest)
+    return made("-".join((name, *edits)).replace("/", "_"), frames)
+
+
+def interleaved():
+    """Fragments of two datagrams in turn: both wait at the same time."""
+    frames = pcapedit.fragment(pcapfile.read(pcap("nginx-keepalive.pcap")[0]), 512)
+    large = [f for f in frames if len(f.data) == 14 + 20 + 512][:2]
+    first, second = ([g for g in frames if g.data[18:20] == f.data[18:20]] for f in (large[0], next(f for f in frames if f.data[18:20] != large[0].data[18:20] and f.data[20] & 0x20)))
+    mixed = [f for pair in zip(first, second) for f in pair] + first[len(second) :] + second[len(first) :]
+    return made("interleaved.pcap", [f.copy(ts=10**18 + i * 1000) for i, f in enumerate(mixed)])
+
+
+def late_segment():
+    """A segment once more after the connection has closed."""
+    frames = pcapfile.read(pcap("nginx-slow.pcap")[0])
+    data = next(f for f in frames if pcapedit.has_payload(f))
+    return made("late.pcap", frames + [data.copy(ts=frames[-1].ts + 10**8)])
+
+
+def before_others(name):
+    """A capture, and a busy one that goes on after its end: a timeout decides whose record comes first."""
+    frames = pcapfile.read(pcap(name)[0])
+    others = pcapfile.read(pcap("nginx-keepalive.pcap")[0])
+    shift = frames[-1].ts - others[0].ts + 10**8
+    return made("before-others-" + name, frames + [f.copy(ts=f.ts + shift) for f in others])
+
+
+FLOW = "static_config.flow."
+# option: (another value, input, what changes)
+EFFECTS = {
+    "workers": ("3", None, "threads"),
+    "ring_slots": ("1048576", None, "memory"),
+    "max_memory": ("4MiB", lambda: [synth("http.pcap", "http", 4000, 3, 4000)], "records"),
+    "hash_seed": ("none", None, "refused"),  # moves entries in memory, and shall change nothing else
+    "replay.observation_point": ("interface", lambda: pcap("proxy-legs.pcapng"), "records"),
+    "replay.stall_max": ("10000", lambda: [synth("http.pcap", "http", 4000, 3, 4000)], "slower"),
+    "decap_type": ("[]", lambda: pcap("vxlan.pcap"), "records"),
+    "vxlan_ports": ("[4790]", lambda: pcap("vxlan.pcap"), "records"),
+    "flow_isolation": ("vlan", lambda: pcap("nginx-slow.pcap", "vlan.pcap"), "records"),
+    "verify_l4_checksum": ("true", lambda: [synth("sums.pcap", "http", 3, 1, 3)], "records"),
+    "fragment_datagrams": ("1", interleaved, "summary"),
+    "fragment_timeout": ("1s", lambda: edited("udp-fragments.pcap", "stretch:0:2"), "summary"),
+    FLOW + "established-timeout": ("500ms", lambda: pcap("tcp-probes.pcap"), "records"),
+    FLOW + "opening-timeout": ("100ms", lambda: pcap("tcp-unanswered.pcap"), "records"),
+    FLOW + "opening-rst-timeout": ("1ms", lambda: before_others("tcp-resets.pcap"), "records"),
+    FLOW + "closing-rst-timeout": ("1ms", lambda: before_others("tcp-resets.pcap"), "records"),
+    FLOW + "others-timeout": ("1ms", lambda: pcap("tcp-halfclose.pcap"), "records"),
+    FLOW + "udp-timeout": ("1s", lambda: edited("udp-echo.pcap", "stretch:0.00001:5"), "records"),
+    FLOW + "udp-oneway-timeout": ("1ms", lambda: pcap("udp-oneway.pcap"), "records"),
+    FLOW + "icmp-timeout": ("1ms", lambda: pcap("icmp.pcap"), "records"),
+    FLOW + "linger": ("0ns", late_segment, "records"),
+    FLOW + "report-interval": ("0s", lambda: pcap("long-flow.pcap"), "records"),
+    FLOW + "reassembly-bytes": ("0B", lambda: pcap("reordered.pcap"), "records"),
+    FLOW + "community-id": ("false", lambda: pcap("nginx-slow.pcap"), "records"),
+    "static_config.l7-protocol-enabled": ("[]", lambda: pcap("nginx-slow.pcap"), "records"),
+    "static_config.l7-protocol-ports": ("{NoSuch: 80}", None, "refused"),  # a hint: content decides, so records stay
+    "static_config.rrt-tcp-timeout": ("300", lambda: pcap("request-timeout.pcap"), "records"),
+    "l7.outstanding_max": ("1", lambda: pcap("nginx-pipeline.pcap"), "records"),
+    "l7.text_max": ("16", lambda: pcap("nginx-errors.pcap"), "records"),
+    "static_config.l7-protocol-advanced-features.obfuscate-enabled-protocols": ("[HTTP]", lambda: pcap("nginx-keepalive.pcap"), "records"),
+}
+
+
+def options():
+    """Paths of all options of the example file, by its indentation."""
+    text = subprocess.run([TAPSCOPE, "config", "example"], capture_output=True, text=True, check=True, env=ENVIRONMENT).stdout
+    stack, found = [], []
+    for line in text.splitlines():
+        m = re.match(r"( *)([^#\s][^:]*):(.*)$", line)
+        if not m:
+            continue
+        depth = len(m[1])
+        while stack and stack[-1][0] >= depth:
+            stack.pop()
+        if m[3].strip():
+            found.append(".".join([s[1] for s in stack] + [m[2].strip()]))
+        else:
+            stack.append((depth, m[2].strip()))
+    return found
+
+
+def waiting(*settings):
+    """Threads and KiB of address space of a replay that waits for its input."""
+    with subprocess.Popen([TAPSCOPE, "replay", "--format", "none", *settings, "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT) as p:
+        with open(pcap("nginx-shorts.pcap")[0], "rb") as f:
+            p.stdin.write(f.read(4000))
+            p.stdin.flush()
+        time.sleep(0.5)
+        with open(f"/proc/{p.pid}/status") as f:
+            status = dict(line.split(":", 1) for line in f)
+        p.stdin.close()
+        p.wait(20)
+    return int(status["Threads"]), int(status["VmSize"].split()[0])
+
+
+def effect(option, value, files, kind):
+    """(whether it changed, what was seen)"""
+    setting = ("-o", f"{option}={value}")
+    if kind == "refused":
+        got = replay(TAPSCOPE, pcap("nginx-slow.pcap"), *setting)
+        return got.code in (1, 2) and option.rsplit(".", 1)[-1] in got.err, f"exit {got.code} {got.err}"
+    if kind == "threads":
+        a, b = waiting()[0], waiting(*setting)[0]
+        return b > a, f"{a} threads, then {b}"
+    if kind == "memory":
+        a, b = waiting("-o", "workers=2")[1], waiting("-o", "workers=2", *setting)[1]
+        return b > a + 1024, f"{a} KiB, then {b}"
+    if kind == "slower":
+        times = []
+        for settings in ((), setting):
+            began = time.monotonic()
+            replay(TAPSCOPE, files, "-o", "workers=2", *settings)
+            times.append(time.monotonic() - began)
+        return times[1] > times[0] + 0.02, f"{times[0]:.3f} s, then {times[1]:.3f} s"
+    a, b = (replay(TAPSCOPE, files, "--summary", *s, beside=False) for s in ((), setting))
+    if a.code != 0 or b.code != 0:
+        return False, f"exit {a.code} {b.code} {b.err[-200:]}"
+    if kind == "summary":
+        return a.err != b.err, "the same summary"
+    return a.out != b.out, "the same records"
+
+
+def main():
+    known = options()
+    case(len(known) > 10, "options-found", f"{len(known)} in config example")
+    for option in known:
+        if option not in EFFECTS:
+            case(False, f"option-{option}", "has no line in EFFECTS")
+            continue
+        value, files, kind = EFFECTS[option]
+        good, seen = effect(option, value, files() if files else None, kind)
+        case(good, f"option-{option}", f"{value} changes nothing: {seen}")
+    for option in set(EFFECTS) - set(known):
+        case(False, f"option-{option}", "is no option")
+    finish()
+
+
+if __name__ == "__main__":
+    main()
