@@ -23,7 +23,7 @@ check:
 test:
 	@python3 tests/run.py test
 
-bench: all
+bench:
 	@python3 tests/bench/bench.py
 
 # FUZZ_SECONDS for each target

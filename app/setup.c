@@ -66,6 +66,31 @@ static void add_term(struct export_ledger *g, const char *name, uint64_t frames)
 	g->term[g->count++].frames = frames;
 }
 
+static void add_limit(struct export_ledger *g, const char *name, uint64_t times)
+{
+	if (g->limit_count == EXPORT_LIMITS_MAX)
+		return;
+	g->limit[g->limit_count].name = name;
+	g->limit[g->limit_count++].times = times;
+}
+
+static void add_limits(struct export_ledger *g, const struct engine_counters *c)
+{
+	const struct flowtab_counters *f = &c->flowtab;
+	const struct session_counters *s = &c->sessions;
+	add_limit(g, "flows left early, no room", f->flows_evicted);
+	add_limit(g, "flows without TCP state, no room", f->tcp_refused);
+	add_limit(g, "segments not kept, no room", f->segments_refused);
+	add_limit(g, "flows without requests, no room", s->conns_refused);
+	add_limit(g, "messages without record, no room", s->slots_refused);
+	add_limit(g, "texts cut, no room", s->texts_refused);
+	add_limit(g, "connections given up, no room", s->buffers_refused);
+	add_limit(g, "requests beyond outstanding_max", s->outstanding_exceeded);
+	add_limit(g, "connections not followed further", s->given_up);
+	add_limit(g, "pairing lost", s->pairing_lost);
+	add_limit(g, "pairing regained", s->pairing_regained);
+}
+
 void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_ledger)
 {
 	const struct ledger *l = &c->ledger;
@@ -77,6 +102,9 @@ void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_led
 	    .first_ns = c->first_ns,
 	    .last_ns = c->last_ns,
 	    .remainder = ledger_remainder(l),
+	    .workers = (unsigned)c->workers,
+	    .packets = c->packets,
+	    .busiest = c->worker_packets_max,
 	};
 	add_term(g, "on flows", l->flow);
 	add_term(g, "after their flow closed", l->late);
@@ -92,4 +120,5 @@ void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_led
 	add_term(g, "fragments: seen twice", f->frames_duplicate);
 	add_term(g, "fragments: still waiting", f->frames_held);
 	add_term(g, "fragments: undecodable", l->fragment_undecodable);
+	add_limits(g, c);
 }

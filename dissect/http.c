@@ -594,6 +594,8 @@ static uint64_t http_parse(struct dissect *d, const uint8_t *data, size_t len)
 	struct side *s = &http->side[d->side == SIDE_SERVER];
 	enum step step = STEP_ON;
 	size_t at = 0;
+	if (!len) /* what was skipped has passed; there may be no data to point at */
+		data = (const uint8_t *)"";
 	while (step == STEP_ON && !d->become) {
 		switch ((enum phase)s->phase) {
 		case PHASE_FRESH:

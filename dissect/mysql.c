@@ -97,19 +97,20 @@ static void packet_passed(struct dissect *d, struct mysql_state *st, size_t at)
 	if (finish == FINISH_NOTHING)
 		return;
 	end_message(d, st, at);
-	/* who was not understood is understood from here: the other side speaks next */
-	if (d->side == SIDE_SERVER)
-		st->side[SIDE_CLIENT].outer.adrift = st->side[SIDE_CLIENT].inner.adrift = false;
+	if (d->side == SIDE_SERVER) {
+		mysql_sync_hint(&st->side[SIDE_CLIENT].outer);
+		mysql_sync_hint(&st->side[SIDE_CLIENT].inner);
+	}
 	if (finish == FINISH_TLS)
 		dissect_become(d, &dissector_tls);
 }
 
-/* Where a message begins again; `len` where none does. Sets sync->synced. */
+/* Where a message begins again, from `at` on; `len` where none does. Sets sync->synced. */
 static size_t seek(struct dissect *d, struct mysql_state *st, struct mysql_sync *sync, const uint8_t *data, size_t len,
-                   bool nested)
+                   size_t at, bool nested)
 {
 	bool client = d->side == SIDE_CLIENT;
-	for (size_t at = 0; at < len; at++) {
+	for (; at < len; at++) {
 		enum mysql_start plain = START_NO, compressed = START_NO;
 		if (nested || st->framing != FRAMING_COMPRESSED)
 			plain = client ? mysql_client_start(data + at, len - at) : mysql_server_start(data + at, len - at);
@@ -151,10 +152,10 @@ static enum mysql_look look(struct dissect *d, struct mysql_state *st, const str
 	return mysql_server_packet(d, st, p);
 }
 
-/* Rows, which are nearly all that a server sends, as long as they are whole: returns what they take. */
-static size_t skip_rows(struct mysql_state *st, struct mysql_side *side, const uint8_t *data, size_t len, bool nested)
+/* Rows, which are nearly all that a server sends, as long as they are whole; returns what is behind them. */
+static size_t skip_rows(struct mysql_state *st, struct mysql_side *side, const uint8_t *data, size_t len, size_t at,
+                        bool nested)
 {
-	size_t at = 0;
 	uint64_t rows = 0;
 	uint8_t seq = side->seq;
 	while (len - at > MYSQL_HEADER) {
@@ -173,26 +174,27 @@ static size_t skip_rows(struct mysql_state *st, struct mysql_side *side, const u
 	return at;
 }
 
-static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, bool nested)
+/* The packets in data[at, len); returns how far it came, more than len where the rest of one is to be skipped. */
+static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, size_t at,
+                              bool nested)
 {
 	struct mysql_side *side = &st->side[d->side];
 	struct mysql_sync *sync = nested ? &side->inner : &side->outer;
 	uint8_t framing = st->framing;
-	size_t at = 0;
 
 	if (side->passing) {
 		side->passing = false;
-		packet_passed(d, st, 0);
+		packet_passed(d, st, at);
 	}
 	while (!d->failed && !d->become && (nested || st->framing == framing)) {
 		if (!sync->synced) {
-			at += seek(d, st, sync, data + at, len - at, nested);
+			at = seek(d, st, sync, data, len, at, nested);
 			if (!sync->synced || (!nested && st->framing == FRAMING_COMPRESSED))
 				break;
 			framing = st->framing;
 		}
 		if (d->side == SIDE_SERVER && st->phase == PHASE_ROWS && !side->continued)
-			at += skip_rows(st, side, data + at, len - at, nested);
+			at = skip_rows(st, side, data, len, at, nested);
 		if (len - at < MYSQL_HEADER)
 			break;
 		struct mysql_packet p = {
@@ -223,6 +225,14 @@ static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const u
 	return at;
 }
 
+/* Bytes in front of the place where a message should begin. */
+static size_t skip_stale(struct mysql_sync *sync, size_t len)
+{
+	size_t n = min_of((size_t)sync->stale, len);
+	sync->stale -= (uint32_t)n;
+	return n;
+}
+
 static uint64_t mysql_nested(struct dissect *d, const uint8_t *data, size_t len)
 {
 	struct mysql_state *st = d->state;
@@ -230,16 +240,17 @@ static uint64_t mysql_nested(struct dissect *d, const uint8_t *data, size_t len)
 	size_t at = min_of(side->drop, (uint64_t)len);
 
 	side->drop -= at;
-	side->nested_left = 0;
+	side->inner.held = 0;
 	if (side->drop)
 		return len;
-	uint64_t n = parse_packets(d, st, data + at, len - at, true);
-	if (n > len - at) {
-		side->drop = n - (len - at);
+	at += skip_stale(&side->inner, len - at);
+	uint64_t n = parse_packets(d, st, data, len, at, true);
+	if (n > len) {
+		side->drop = n - len;
 		return len;
 	}
-	side->nested_left = (uint32_t)(len - at - n);
-	return at + n;
+	side->inner.held = (uint32_t)(len - n);
+	return n;
 }
 
 /* What came out of the bytes [from, to) at hand. */
@@ -275,7 +286,7 @@ static void lose_nested(struct dissect *d, struct mysql_state *st, uint64_t miss
 	st->phase = PHASE_IDLE;
 	side->finish = FINISH_NOTHING;
 	side->passing = side->continued = false;
-	side->drop = side->nested_left;
+	side->drop = side->inner.held;
 	side->inner = (struct mysql_sync){.adrift = true};
 }
 
@@ -293,26 +304,29 @@ static void decompress(struct dissect *d, struct mysql_state *st, const uint8_t 
 		lose_nested(d, st, plain - len, from - MYSQL_COMPRESSED_HEADER, to);
 }
 
-static uint64_t parse_compressed(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len)
+static uint64_t parse_compressed(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, size_t at)
 {
 	struct mysql_side *side = &st->side[d->side];
-	size_t at = 0;
+	size_t begin = at;
 
 	while (!d->failed && !d->become) {
 		if (side->raw) {
 			size_t n = min_of((size_t)side->raw, len - at);
 			side->raw -= (uint32_t)n;
-			feed(d, data + at, n, at, at + n);
-			at += n;
+			feed(d, data + at, n, begin, at + n);
+			begin = at += n;
 			if (side->raw)
 				break;
 			continue;
 		}
+		begin = at;
 		if (!side->outer.synced)
-			at += seek(d, st, &side->outer, data + at, len - at, false);
+			begin = at = seek(d, st, &side->outer, data, len, at, false);
 		if (!side->outer.synced || len - at < MYSQL_COMPRESSED_HEADER)
 			break;
 		size_t payload = mysql_le24(data + at), plain = mysql_le24(data + at + 4), from = at + MYSQL_COMPRESSED_HEADER;
+		if (!plain && payload && from == len)
+			break;
 		if (!plain) {
 			side->raw = (uint32_t)payload;
 			at = from;
@@ -332,14 +346,17 @@ static uint64_t parse_compressed(struct dissect *d, struct mysql_state *st, cons
 static uint64_t mysql_parse(struct dissect *d, const uint8_t *data, size_t len)
 {
 	struct mysql_state *st = d->state;
-	uint64_t at = 0;
+	struct mysql_sync *sync = &st->side[d->side].outer;
+	uint64_t at = skip_stale(sync, len);
 	for (;;) {
 		uint8_t framing = st->framing;
-		at += framing == FRAMING_COMPRESSED ? parse_compressed(d, st, data + at, len - at)
-		                                    : parse_packets(d, st, data + at, len - at, false);
+		at = framing == FRAMING_COMPRESSED ? parse_compressed(d, st, data, len, at)
+		                                   : parse_packets(d, st, data, len, at, false);
 		/* the first packets tell how they lie, and the login's end may change it */
-		if (at > len || st->framing == framing || d->failed || d->become)
+		if (at > len || st->framing == framing || d->failed || d->become) {
+			sync->held = at < len ? (uint32_t)(len - at) : 0;
 			return at;
+		}
 	}
 }
 
@@ -349,17 +366,23 @@ static void mysql_gap(struct dissect *d, uint64_t missing maybe_unused)
 	struct mysql_side *side = &st->side[d->side];
 	uint8_t seq = side->seq;
 
-	/* The next byte begins a segment, and probably a message. */
 	*side = (struct mysql_side){.seq = seq};
 	if (d->side == SIDE_CLIENT) {
+		/* Small numbers look like commands: here nothing weak is believed until the server has answered something. */
+		side->outer.adrift = side->inner.adrift = true;
 		st->last_tag = 0;
 	} else {
 		st->phase = PHASE_IDLE;
 		st->unanswered = 0;
-		if (st->authenticating && st->compression_due)
-			st->framing = FRAMING_UNKNOWN;
-		st->authenticating = false;
 	}
+	if (st->connecting && (!st->capabilities_known || st->compression_due)) {
+		/* who knows what was agreed on, and when it began */
+		struct mysql_side *other = &st->side[!d->side];
+		st->framing = FRAMING_UNKNOWN;
+		other->outer.synced = false;
+		mysql_sync_hint(&other->outer);
+	}
+	st->greeted = st->connecting = st->authenticating = false;
 }
 
 static const struct dissect_attribute attributes[] = {

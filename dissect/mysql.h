@@ -81,13 +81,22 @@ enum mysql_eof { EOF_UNKNOWN, EOF_SENT, EOF_DEPRECATED };
 struct mysql_sync {
 	bool synced;
 	bool adrift; /* not synced, and nothing says that a message should begin just here */
+	uint32_t held, stale; /* bytes that wait for more; of them, those in front of the place where one should begin */
 };
+
+/* The other side has said something that a message of this one should follow. */
+static inline void mysql_sync_hint(struct mysql_sync *sync)
+{
+	if (sync->synced)
+		return;
+	sync->adrift = false;
+	sync->stale = sync->held;
+}
 
 /* One direction. */
 struct mysql_side {
 	struct message *message; /* under way; NULL also where a limit was hit */
 	uint64_t drop;           /* bytes of the nested stream still to be skipped */
-	uint32_t nested_left;    /* bytes of it that wait for more */
 	uint32_t raw;            /* bytes of a compressed packet's plain payload still to come */
 	uint32_t shown;          /* bytes of an incomplete statement that were put into the message */
 	struct mysql_sync outer, inner; /* of the stream; of the nested one */
@@ -115,6 +124,8 @@ struct mysql_state {
 	uint16_t warnings;
 	uint8_t phase, eof, framing;
 	bool capabilities_known, server_capabilities_known;
+	bool greeted;          /* the client's answer to the greeting comes next */
+	bool connecting;       /* from the greeting to the login's end */
 	bool compression_due;  /* from the end of the login on */
 	bool authenticating;
 	bool has_rows, has_affected;

@@ -35,16 +35,20 @@ static void begin(struct dissect *d, struct mysql_state *st, const struct mysql_
 	struct message *m = side->message = dissect_begin(d, MESSAGE_REQUEST, 0, p->offset);
 	side->begun = true;
 	side->shown = 0;
+	side->seq = p->seq;
 	message_put_text(d, m, REQUEST_request_type, command_names[command]);
 	if (st->version_len)
 		message_put(d, m, REQUEST_version, st->version, st->version_len);
 	if (st->database_len)
 		message_put(d, m, REQUEST_request_domain, st->database, st->database_len);
-	st->side[SIDE_SERVER].outer.adrift = st->side[SIDE_SERVER].inner.adrift = false; /* an answer comes next */
 	if (is_unanswered(command)) {
 		dissect_unpaired(d, m);
 		return;
 	}
+	if (!st->side[SIDE_SERVER].outer.synced)
+		st->unanswered = 0; /* what was owed before is lost */
+	mysql_sync_hint(&st->side[SIDE_SERVER].outer);
+	mysql_sync_hint(&st->side[SIDE_SERVER].inner);
 	if (st->phase == PHASE_BINLOG)
 		st->phase = PHASE_IDLE;
 	if (command == COM_STMT_PREPARE)
@@ -449,7 +453,11 @@ static enum mysql_look login(struct dissect *d, struct mysql_state *st, const st
 	if (!side->begun) {
 		begin(d, st, p, MYSQL_LOGIN);
 		st->authenticating = true;
-		st->side[SIDE_SERVER].outer.synced = true; /* its greeting is over */
+		st->greeted = false;
+		st->connecting = true;
+		/* the server's greeting is over */
+		mysql_sync_hint(&st->side[SIDE_SERVER].outer);
+		st->side[SIDE_SERVER].outer.synced = true;
 	}
 	if (!mysql_has(p, LOGIN_LOOK))
 		return LOOK_MORE;
@@ -584,12 +592,11 @@ static enum mysql_look body(struct dissect *d, struct mysql_state *st, const str
 /* A packet that begins no command: the login, what it still needs, or a file that the server asked for. */
 static enum mysql_look further_packet(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p)
 {
-	bool greeted = st->server_capabilities_known && !st->capabilities_known;
 	if (client(st)->begun)
 		return login(d, st, p);
 	if (st->authenticating || p->nested || p->seq > 2)
 		return LOOK_DONE;
-	enum mysql_start v = greeted ? START_STRONG : mysql_client_start(p->at - MYSQL_HEADER, p->have + MYSQL_HEADER);
+	enum mysql_start v = st->greeted ? START_STRONG : mysql_client_start(p->at - MYSQL_HEADER, p->have + MYSQL_HEADER);
 	if (v == START_MORE)
 		return LOOK_MORE;
 	return v == START_STRONG ? login(d, st, p) : LOOK_DONE;

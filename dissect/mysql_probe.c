@@ -3,7 +3,8 @@
 #include "mysql.h"
 #include "sql.h"
 
-#define NAME_LOOK 48 /* bytes of a name or statement that are looked at */
+#define NAME_LOOK 48    /* bytes of a name or statement that are looked at */
+#define PROBE_LOOK 4096 /* of a packet whose end may decide whose it is */
 
 static bool is_printable(const uint8_t *at, size_t len)
 {
@@ -208,7 +209,7 @@ static enum mysql_start error_start(const uint8_t *at, size_t len)
 	if (len < 13)
 		return START_MORE;
 	unsigned code = load_le16(at + 5);
-	if (code < 1000 || (code >= 2000 && code < 3000) || code == 0xffff)
+	if (code < 1000 || code == 0xffff)
 		return START_NO;
 	if (at[7] != '#')
 		return !at[3] && is_printable(at + 7, 6) ? START_STRONG : START_NO;
@@ -248,12 +249,13 @@ static enum mysql_start ok_start(const uint8_t *at, size_t len)
 	unsigned status = cursor_le16(&c);
 	if (c.bad)
 		return len < min_of(payload + 4, (size_t)27) ? START_MORE : START_NO;
-	return status & 3 ? START_WEAK : START_NO; /* autocommit, or in a transaction */
+	/* autocommit, in a transaction, or neither */
+	return status & 3 || !(status & ~0x4000u) ? START_WEAK : START_NO;
 }
 
 enum mysql_start mysql_server_start(const uint8_t *at, size_t len)
 {
-	if (len >= 4 && at[3] > 8)
+	if (len >= 4 && at[3] > 1)
 		return START_NO;
 	if (len < 5)
 		return START_MORE;
@@ -287,7 +289,7 @@ enum mysql_start mysql_compressed_start(const uint8_t *at, size_t len, bool clie
 	if (!plain) {
 		enum mysql_start v = client ? mysql_client_start(at + 7, len - 7) : mysql_server_start(at + 7, len - 7);
 		bool fits = len < 10 || mysql_le24(at + 7) + MYSQL_HEADER <= compressed;
-		return compressed >= 5 && fits ? v : START_NO;
+		return compressed >= 5 && (fits || v != START_WEAK) ? v : START_NO;
 	}
 	if (compressed < 9 || compressed >= plain + 64)
 		return START_NO;
@@ -320,7 +322,7 @@ static enum dissect_verdict judge(const struct dissect_probe *p, bool client)
 		if (header == MYSQL_COMPRESSED_HEADER && packet == len)
 			return DISSECT_CERTAIN;
 		if (packet >= len)
-			return packet == len ? DISSECT_UNSURE : DISSECT_NOT_MINE;
+			return packet <= PROBE_LOOK ? DISSECT_UNSURE : DISSECT_NOT_MINE;
 		at += packet;
 		len -= packet;
 	}

@@ -89,7 +89,7 @@ static enum mysql_look error(struct dissect *d, struct mysql_state *st, const st
 	message_set_status(m, error_status(code));
 	message_put(d, m, REQUEST_response_exception, text, w.len);
 	if (is_login(st->tag))
-		st->authenticating = false;
+		st->authenticating = st->connecting = false;
 	if (TAG_COMMAND(st->tag) == COM_STMT_PREPARE)
 		dissect_forget(d, MYSQL_NOTE(TAG_NUMBER(st->tag), NOTE_PREPARING));
 	done(d, st);
@@ -110,7 +110,7 @@ static void result_end(struct dissect *d, struct mysql_state *st, unsigned statu
 		st->database_len = st->next_database_len;
 	}
 	if (is_login(st->tag))
-		st->authenticating = false;
+		st->authenticating = st->connecting = false;
 	if (TAG_COMMAND(st->tag) == MYSQL_LOGIN && st->compression_due) {
 		st->framing = FRAMING_COMPRESSED; /* from the next byte on */
 		st->side[0].inner.synced = st->side[1].inner.synced = true;
@@ -128,7 +128,8 @@ static enum mysql_look ok(struct dissect *d, struct mysql_state *st, const struc
 	if (c.bad)
 		return LOOK_BAD;
 	unsigned status = cursor_le16(&c), warnings = cursor_le16(&c); /* may be missing before 4.1: zeros then */
-	if (!ends_rows) {
+	unsigned command = TAG_COMMAND(st->tag);
+	if (!ends_rows && (!command || command == COM_QUERY || command == COM_STMT_EXECUTE || command == COM_STMT_BULK_EXECUTE)) {
 		st->affected += affected;
 		st->has_affected = true;
 	}
@@ -162,9 +163,13 @@ static enum mysql_look eof_or_ok(struct dissect *d, struct mysql_state *st, cons
 
 static enum mysql_eof eof_kind(const struct mysql_state *st)
 {
-	if (st->eof == EOF_UNKNOWN && st->capabilities_known)
+	if (st->eof != EOF_UNKNOWN)
+		return st->eof;
+	if (st->server_capabilities_known && !(st->server_capabilities & CLIENT_DEPRECATE_EOF))
+		return EOF_SENT;
+	if (st->capabilities_known)
 		return st->capabilities & CLIENT_DEPRECATE_EOF ? EOF_DEPRECATED : EOF_SENT;
-	return st->eof;
+	return EOF_UNKNOWN;
 }
 
 /* The next group of a prepared statement's definitions, its parameters or columns, or the end. */
@@ -230,6 +235,13 @@ static enum mysql_look prepared(struct dissect *d, struct mysql_state *st, const
 		next_definitions(d, st);
 	}
 	return LOOK_DONE;
+}
+
+/* The answer to a COM_STMT_PREPARE that we have not seen: as an OK it would have a status of 0 and a text that begins in
+ * its middle with a zero. */
+static bool is_prepared(const struct mysql_packet *p)
+{
+	return (p->len == 12 || p->len == 13) && !p->at[0] && !p->at[3] && !p->at[4] && load_le32(p->at + 5) && !p->at[9];
 }
 
 /* The number of columns, with a byte that says whether their definitions follow: in front of it in MySQL (0 or 1), behind it
@@ -374,7 +386,9 @@ static enum mysql_look response(struct dissect *d, struct mysql_state *st, const
 		st->phase = PHASE_ROWS;
 		return row(d, st, p);
 	case COM_STMT_PREPARE:
-		return first == 0 && p->len >= 9 ? prepared(d, st, p) : LOOK_BAD;
+		return first == 0 && p->len >= 9 ? prepared(d, st, p) : result(d, st, p);
+	case 0:
+		return is_prepared(p) ? prepared(d, st, p) : result(d, st, p);
 	case COM_BINLOG_DUMP:
 	case COM_BINLOG_DUMP_GTID:
 	case COM_CLONE:
@@ -416,7 +430,10 @@ static void greeting(struct mysql_state *st, const struct mysql_packet *p)
 	uint16_t upper = cursor_le16(&c);
 	if (!c.bad)
 		st->server_capabilities |= (uint32_t)upper << 16;
-	st->side[SIDE_CLIENT].outer.synced = true; /* the client has said nothing yet */
+	if (!st->capabilities_known) {
+		st->greeted = st->connecting = true;
+		st->side[SIDE_CLIENT].outer.synced = true; /* the client has said nothing yet */
+	}
 	/* MariaDB hides its version from old replicas behind another one */
 	if (version.len > 6 && !memcmp(version.at, "5.5.5-", 6))
 		version = text_make(version.at + 6, version.len - 6);

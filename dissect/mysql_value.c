@@ -25,7 +25,7 @@ void mysql_write_number(struct mysql_writer *w, uint64_t value, unsigned digits)
 		text[--at] = (char)('0' + value % 10);
 		value /= 10;
 	} while (value);
-	while (at > sizeof text - digits)
+	while (at && sizeof text - at < digits)
 		text[--at] = '0';
 	mysql_write(w, text + at, sizeof text - at);
 }
@@ -54,7 +54,27 @@ static long double scale(long double v, int by)
 	return by < 0 ? v / power_of_ten((unsigned)-by) : v * power_of_ten((unsigned)by);
 }
 
-/* The shortest of 15 to 17 (6 to 9) digits that reads back as the same number: value = digits * 10^exponent. */
+/* From the next smaller number to this positive one. */
+static long double spacing(double value, bool single)
+{
+	if (single) {
+		float v = (float)value, below;
+		uint32_t bits;
+		memcpy(&bits, &v, sizeof bits);
+		bits--;
+		memcpy(&below, &bits, sizeof below);
+		return (long double)v - below;
+	}
+	uint64_t bits;
+	double below;
+	memcpy(&bits, &value, sizeof bits);
+	bits--;
+	memcpy(&below, &bits, sizeof below);
+	return (long double)value - below;
+}
+
+/* The shortest of 15 to 17 (6 to 9) digits that reads back as the same number: value = digits * 10^exponent. Powers of ten
+ * are exact up to 10^27; beyond, the last digits are as good as a long double is. */
 static uint64_t shortest_digits(double value, bool single, int *ret_exponent)
 {
 	long double v = value;
@@ -68,13 +88,15 @@ static uint64_t shortest_digits(double value, bool single, int *ret_exponent)
 			e -= step;
 		}
 	}
+	long double near = spacing(value, single) * 0.499L;
 	uint64_t n = 0;
 	int exponent = 0;
 	for (int digits = single ? 6 : 15; digits <= (single ? 9 : 17); digits++) {
 		exponent = e - digits + 1;
 		n = (uint64_t)(scale(value, -exponent) + 0.5L);
-		long double back = scale((long double)n, exponent);
-		if (single ? (float)back == (float)value : (double)back == value)
+		/* nearer than half way to the next number, less what a long double may be wrong by */
+		long double off = scale((long double)n, exponent) - value;
+		if ((off < 0 ? -off : off) < near)
 			break;
 	}
 	while (n && n % 10 == 0) {

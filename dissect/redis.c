@@ -24,22 +24,16 @@
  * be, if a segment that follows its request begins just with an element; the session layer pairs such clients only when
  * they have been seen to be idle. Messages of channels and MONITOR's lines are found behind any line end. */
 #include "dissect.h"
-#include "redis_command.h"
+#include "redis_value.h"
 
 enum {
-	LINE_BYTES_MAX = DISSECT_TEXT_MAX + 1024, /* of a line; what is longer is read up to here */
 	DEPTH_MAX = 24,
-	HEAD_BYTES = 16,                          /* a type, a number and the line end are shorter */
 	ERROR_BYTES_MAX = 1024,                   /* of a blob error */
-	PLAUSIBLE_BYTES = 4096,                   /* a reply is seen whole, if it is shorter, before it is believed */
 	CHANNEL_MAX = 256,
-	PUSH_WORD_MAX = 16,
-	PROBE_LINES = 3,
-	PROBE_BYTES = 64,
 	TAG_EFFECT_BITS = 5,
 	TAG_NUMBER_MAX = (1 << 24) - 1,
 };
-_Static_assert((int)LINE_BYTES_MAX < (int)DISSECT_BUFFER_MAX && REDIS_REPLY_SKIP < 1 << TAG_EFFECT_BITS, "limits");
+_Static_assert(REDIS_REPLY_SKIP < 1 << TAG_EFFECT_BITS, "tag");
 
 #define STREAMED UINT32_MAX /* an aggregate without a count */
 
@@ -47,7 +41,7 @@ enum phase {
 	PHASE_FRESH,
 	PHASE_START,       /* client: a request comes; server: a value's type */
 	PHASE_ARGUMENTS,   /* client: of the request at hand */
-	PHASE_LINE_REST,   /* of a line longer than LINE_BYTES_MAX */
+	PHASE_LINE_REST,   /* of a line longer than REDIS_LINE_MAX */
 	PHASE_VALUE_END,   /* server: a value has passed */
 	PHASE_SEARCH,      /* lost */
 	PHASE_IGNORE,
@@ -103,6 +97,11 @@ static uint32_t tag_make(const struct redis_request *q)
 	return (uint32_t)q->effect | min_of(q->number, (uint32_t)TAG_NUMBER_MAX) << TAG_EFFECT_BITS;
 }
 
+static enum redis_effect tag_effect(const struct message *request)
+{
+	return (enum redis_effect)(request->tag & ((1u << TAG_EFFECT_BITS) - 1));
+}
+
 static void ignore_all(struct redis *r)
 {
 	enter(&r->side[0], PHASE_IGNORE);
@@ -115,7 +114,6 @@ static void start(const struct dissect *d, struct redis *r, struct side *s)
 	if (!r->side[0].phase && !r->side[1].phase) {
 		r->db = r->db_confirmed = -1;
 		r->version = r->version_confirmed = d->midstream ? 0 : 2;
-		r->confirmation = REDIS_NO_EFFECT;
 		r->unsure = d->midstream;
 	}
 	s->lossy = s->edge = d->midstream;
@@ -173,6 +171,11 @@ static bool take_effect(struct dissect *d, struct redis *r, const struct redis_r
 	case REDIS_MULTI:
 		r->multi = true;
 		break;
+	case REDIS_SUBSCRIBE:
+	case REDIS_PSUBSCRIBE:
+	case REDIS_SSUBSCRIBE:
+		r->unsure |= r->multi; /* the confirmations will be within EXEC's reply, but for one that has several channels */
+		break;
 	case REDIS_EXEC:
 		r->multi = false;
 		break;
@@ -213,7 +216,7 @@ static void begin_request(struct dissect *d, struct redis *r, struct side *s, si
 		s->message->tag = tag_make(q);
 	if (silent)
 		dissect_unpaired(d, s->message);
-	else if (q->effect < REDIS_NO_EFFECT)
+	else if (redis_is_subscription(q->effect))
 		r->subscribe_owed++;
 	put_version(d, r, s->message);
 	put_db(d, r, s->message);
@@ -247,10 +250,10 @@ static enum step parse_inline(struct dissect *d, struct redis *r, struct side *s
                               size_t len)
 {
 	const uint8_t *p = data + *at;
-	size_t n = min_of(len - *at, (size_t)LINE_BYTES_MAX);
+	size_t n = min_of(len - *at, (size_t)REDIS_LINE_MAX);
 	const uint8_t *lf = text_find_lf(p, n);
 	struct redis_request q;
-	if (!lf && n < LINE_BYTES_MAX)
+	if (!lf && n < REDIS_LINE_MAX)
 		return STEP_MORE;
 	size_t size = lf ? (size_t)(lf - p) : n;
 	struct text line = text_make(p, size && p[size - 1] == '\r' ? size - 1 : size);
@@ -335,128 +338,6 @@ static enum step parse_arguments(struct dissect *d, struct side *s, const uint8_
 	}
 }
 
-/* ---- the beginning of a value ---- */
-
-struct value {
-	uint8_t type;
-	bool streamed, null, cut; /* cut: a line that goes on */
-	uint64_t count;
-	uint32_t size;            /* of its first line, line end included */
-};
-
-static bool is_line(uint8_t type)
-{
-	return type == '+' || type == '-' || type == ',' || type == '(' || type == '#' || type == '_' || type == '.';
-}
-
-/* 1: read; 0: more bytes are needed; -1: no value. */
-static int read_value(const uint8_t *p, size_t n, struct value *ret)
-{
-	*ret = (struct value){.type = *p};
-	if (*p == ':') {
-		size_t sign = n > 1 && (p[1] == '-' || p[1] == '+'), i = 1 + sign;
-		while (i < n && i <= 20 + sign && ascii_is_digit(p[i]))
-			i++;
-		if (i + 1 >= n && i <= 20 + sign)
-			return i < n && p[i] != '\r' ? -1 : 0;
-		if (i == 1 + sign || i > 20 + sign || p[i] != '\r' || p[i + 1] != '\n')
-			return -1;
-		ret->size = (uint32_t)i + 2;
-		return 1;
-	}
-	if (is_line(*p)) {
-		const uint8_t *lf = text_find_lf(p, min_of(n, (size_t)LINE_BYTES_MAX));
-		if (!lf) {
-			ret->cut = true;
-			ret->size = LINE_BYTES_MAX;
-			return n >= LINE_BYTES_MAX;
-		}
-		ret->size = (uint32_t)(lf - p) + 1;
-		ret->null = *p == '_';
-		if (ret->size < 3 || lf[-1] != '\r')
-			return -1;
-		bool bare = ret->size == 3, flag = *p == '#' && ret->size == 4 && (p[1] == 't' || p[1] == 'f');
-		if (*p == '_' || *p == '.')
-			return bare ? 1 : -1;
-		if (*p == '#')
-			return flag ? 1 : -1;
-		return bare && *p != '+' && *p != '-' ? -1 : 1;
-	}
-	if (!*p || !strchr("$*%~>|=!;", *p))
-		return -1;
-	if (n > 1 && p[1] == '?') {
-		ret->streamed = true;
-		ret->size = 4;
-		if (n < 4)
-			return n == 3 && p[2] != '\r' ? -1 : 0;
-		return p[2] == '\r' && p[3] == '\n' && strchr("$*%~>", *p) ? 1 : -1;
-	}
-	int size = redis_number_read(p, n, true, &ret->count);
-	if (size <= 0)
-		return size;
-	ret->size = (uint32_t)size;
-	ret->null = ret->count == UINT64_MAX;
-	if (ret->null && *p != '$' && *p != '*')
-		return -1;
-	return ret->null || ret->count <= INT32_MAX || strchr("$=", *p) ? 1 : -1;
-}
-
-/* The string, as the first or second element, at p. 1, 0 and -1 as above; -1 also where it is longer than max. */
-static int read_word(const uint8_t *p, size_t n, size_t max, struct text *ret, size_t *ret_size)
-{
-	struct value v;
-	if (!n)
-		return 0;
-	if (*p != '$' && *p != '+')
-		return -1;
-	int r = read_value(p, n, &v);
-	if (r <= 0)
-		return r;
-	if (*p == '+') {
-		*ret = text_make(p + 1, v.size - 3);
-		*ret_size = v.size;
-		return v.size - 3 <= max ? 1 : -1;
-	}
-	if (v.streamed || v.null || v.count > max)
-		return -1;
-	*ret = text_make(p + v.size, (size_t)v.count);
-	*ret_size = v.size + (size_t)v.count + 2;
-	return *ret_size <= n;
-}
-
-static const char *const subscription_words[REDIS_NO_EFFECT] = {
-	[REDIS_SUBSCRIBE] = "subscribe",       [REDIS_PSUBSCRIBE] = "psubscribe",
-	[REDIS_SSUBSCRIBE] = "ssubscribe",     [REDIS_UNSUBSCRIBE] = "unsubscribe",
-	[REDIS_PUNSUBSCRIBE] = "punsubscribe", [REDIS_SUNSUBSCRIBE] = "sunsubscribe",
-};
-
-/* The kind of confirmation of which this is the first word, or REDIS_NO_EFFECT. */
-static enum redis_effect confirmation_of(struct text word)
-{
-	unsigned i = 0;
-	while (i < REDIS_NO_EFFECT && !text_is(word, subscription_words[i]))
-		i++;
-	return (enum redis_effect)i;
-}
-
-static bool is_channel_message(struct text word)
-{
-	return text_is(word, "message") || text_is(word, "pmessage") || text_is(word, "smessage");
-}
-
-/* "1339518083.107412 [0 127.0.0.1:60866] …" */
-static bool is_monitor_line(struct text t)
-{
-	uint32_t i = 0, digits = 0;
-	while (i < t.len && ascii_is_digit((uint8_t)t.at[i]))
-		i++;
-	if (i < 9 || i > 12 || i == t.len || t.at[i++] != '.')
-		return false;
-	for (; i < t.len && ascii_is_digit((uint8_t)t.at[i]); i++)
-		digits++;
-	return digits == 6 && t.len - i > 2 && t.at[i] == ' ' && t.at[i + 1] == '[';
-}
-
 /* ---- replies ---- */
 
 /* The words that begin errors for which the server's state is to blame. */
@@ -482,40 +363,16 @@ static void put_error(struct dissect *d, struct message *m, struct text error)
 	message_set_status(m, is_server_error(error) ? STATUS_SERVER_ERROR : STATUS_CLIENT_ERROR);
 }
 
-static const char *type_name(uint8_t type)
-{
-	switch (type) {
-	case '$':
-		return "bulk";
-	case '*':
-		return "array";
-	case '%':
-		return "map";
-	case '~':
-		return "set";
-	case '>':
-		return "push";
-	case '=':
-		return "verbatim";
-	case ',':
-		return "double";
-	case '(':
-		return "number";
-	default:
-		return "";
-	}
-}
-
 /* What came back, without its value: OK, nil, 3, true, bulk(12), array(3), double. */
-static void put_result(struct dissect *d, struct message *m, const uint8_t *p, const struct value *v)
+static void put_result(struct dissect *d, struct message *m, const uint8_t *p, const struct redis_value *v)
 {
 	char text[40];
-	const char *name = type_name(v->type);
+	const char *name = redis_type_name(v->type);
 	size_t n = strlen(name);
 	bool line = v->type == '+' || v->type == ':' || v->type == '#';
-	if (v->type == '-' || v->type == '!')
+	if (v->type == '-' || v->type == '!' || v->type == '|')
 		return;
-	if (v->type == '+' && is_monitor_line(text_make(p + 1, v->size - 1)))
+	if (v->type == '+' && redis_is_monitor_line(text_make(p + 1, v->size - 1)))
 		message_put(d, m, REQUEST_response_result, "monitor", 7);
 	else if (v->type == ':' && d->settings->obfuscate >> OBFUSCATE_REDIS & 1)
 		message_put(d, m, REQUEST_response_result, "integer", 7);
@@ -545,7 +402,15 @@ static void end_response(struct dissect *d, struct redis *r, size_t at)
 	r->confirmation = REDIS_NO_EFFECT;
 }
 
-static void confirm(struct redis *r, const struct value *v, const uint8_t *p, enum redis_effect effect, uint32_t number)
+/* A simple string that begins so. */
+static bool starts_line(const struct redis_value *v, const uint8_t *p, const char *with)
+{
+	size_t n = strlen(with);
+	return v->type == '+' && v->size > n + 2 && !memcmp(p + 1, with, n);
+}
+
+/* The request's effect comes true, or not. */
+static void confirm(struct redis *r, const struct redis_value *v, const uint8_t *p, enum redis_effect effect, uint32_t number)
 {
 	bool error = v->type == '-' || v->type == '!';
 	bool ok = v->type == '+' && v->size == 5 && !memcmp(p + 1, "OK", 2);
@@ -577,7 +442,11 @@ static void confirm(struct redis *r, const struct value *v, const uint8_t *p, en
 		r->monitoring |= ok;
 		break;
 	case REDIS_PSYNC:
-		if (v->type == '$')
+		if (v->type == '$' || starts_line(v, p, "FULLRESYNC ") || starts_line(v, p, "CONTINUE"))
+			ignore_all(r);
+		break;
+	case REDIS_NO_EFFECT:
+		if (r->unsure && starts_line(v, p, "FULLRESYNC "))
 			ignore_all(r);
 		break;
 	default:
@@ -596,12 +465,7 @@ static uint32_t confirmations_due(const struct redis *r, enum redis_effect kind,
 	return max_of(all, 1u);
 }
 
-static bool answers_psync(const struct value *v, const uint8_t *p)
-{
-	return v->type == '+' && ((v->size > 12 && !memcmp(p + 1, "FULLRESYNC ", 11)) || (v->size >= 11 && !memcmp(p + 1, "CONTINUE", 8)));
-}
-
-static void begin_reply(struct dissect *d, struct redis *r, size_t at, const uint8_t *p, const struct value *v,
+static void begin_reply(struct dissect *d, struct redis *r, size_t at, const uint8_t *p, const struct redis_value *v,
                         enum redis_effect kind)
 {
 	struct side *s = &r->side[1];
@@ -609,14 +473,14 @@ static void begin_reply(struct dissect *d, struct redis *r, size_t at, const uin
 	enum redis_effect effect = REDIS_NO_EFFECT;
 	uint32_t number = 0;
 	if (request) {
-		effect = (enum redis_effect)(request->tag & ((1u << TAG_EFFECT_BITS) - 1));
+		effect = tag_effect(request);
 		number = request->tag >> TAG_EFFECT_BITS;
 	}
 	if (effect == REDIS_REPLY_ON && !(v->type == '+' && v->size == 5)) {
 		dissect_fail(d); /* it was refused, and so were OFF and SKIP: their requests did get replies */
 		return;
 	}
-	bool owed = r->subscribe_owed && (effect < REDIS_NO_EFFECT || (!request && kind != REDIS_NO_EFFECT));
+	bool owed = r->subscribe_owed && (redis_is_subscription(effect) || (!request && kind != REDIS_NO_EFFECT));
 	r->subscribe_owed -= owed;
 	r->exec = false;
 	s->message = dissect_begin(d, MESSAGE_RESPONSE, 0, at);
@@ -630,19 +494,18 @@ static void begin_reply(struct dissect *d, struct redis *r, size_t at, const uin
 		r->confirmations = confirmations_due(r, kind, number) - 1;
 }
 
-static void begin_push(struct dissect *d, struct redis *r, size_t at, const uint8_t *p, const struct value *v,
+static void begin_push(struct dissect *d, struct redis *r, size_t at, const uint8_t *p, const struct redis_value *v,
                        struct text word, struct text channel)
 {
-	char text[PUSH_WORD_MAX + 1 + CHANNEL_MAX];
+	char text[REDIS_PUSH_WORD_MAX + 1 + CHANNEL_MAX];
 	struct message *m = dissect_begin(d, MESSAGE_RESPONSE, DISSECT_PUSH, at);
 	r->side[1].message = m;
 	put_version(d, r, m);
 	message_set_status(m, STATUS_OK);
-	if (v->type == '+') {
+	if (v->type == '+')
 		word = TEXT("monitor");
-	} else {
+	else
 		put_result(d, m, p, v);
-	}
 	if (!word.len)
 		return;
 	message_put_text(d, m, REQUEST_request_type, word);
@@ -666,32 +529,32 @@ static bool may_be_message(struct dissect *d, const struct redis *r)
 	if (r->channels || r->patterns || r->shards || r->unsure || r->confirmations)
 		return true;
 	const struct message *request = dissect_pending(d, 0);
-	return request ? (request->tag & ((1u << TAG_EFFECT_BITS) - 1)) < REDIS_NO_EFFECT : r->subscribe_owed != 0;
+	return request ? redis_is_subscription(tag_effect(request)) : r->subscribe_owed != 0;
 }
 
 /* A value at top level, of which v is the beginning. */
 static enum step begin_response(struct dissect *d, struct redis *r, size_t at, const uint8_t *p, size_t n,
-                                const struct value *v)
+                                const struct redis_value *v)
 {
 	struct text word = {0}, channel = {0};
 	enum redis_effect kind = REDIS_NO_EFFECT;
-	bool push = v->type == '>', open = r->side[1].message && r->confirmations;
+	bool push = v->type == '>', open = r->confirmations > 0;
 	if (push || (v->type == '*' && may_be_message(d, r))) {
 		size_t size = 0, size2;
-		int have = v->streamed || v->count ? read_word(p + v->size, n - v->size, PUSH_WORD_MAX, &word, &size) : -1;
+		int have = v->streamed || v->count ? redis_word_read(p + v->size, n - v->size, REDIS_PUSH_WORD_MAX, &word, &size) : -1;
 		if (!have)
 			return STEP_MORE;
 		if (have < 0)
 			word.len = 0;
-		bool named = is_channel_message(word) || push;
+		bool named = redis_is_channel_message(word) || push;
 		if (have > 0 && named && v->count > 1) {
-			have = read_word(p + v->size + size, n - v->size - size, CHANNEL_MAX, &channel, &size2);
+			have = redis_word_read(p + v->size + size, n - v->size - size, CHANNEL_MAX, &channel, &size2);
 			if (!have)
 				return STEP_MORE;
 			if (have < 0)
 				channel.len = 0;
 		}
-		kind = confirmation_of(word);
+		kind = redis_confirmation_of(word);
 		push |= named;
 		if (text_is(word, "REPLCONF") && v->type == '*') {
 			ignore_all(r); /* a master's commands */
@@ -699,7 +562,7 @@ static enum step begin_response(struct dissect *d, struct redis *r, size_t at, c
 		}
 	}
 	if (v->type == '+')
-		push = (r->monitoring || r->unsure) && is_monitor_line(text_make(p + 1, v->size - 1));
+		push = (r->monitoring || r->unsure) && redis_is_monitor_line(text_make(p + 1, v->size - 1));
 	if (open && kind != REDIS_NO_EFFECT && kind == r->confirmation) {
 		r->confirmations--;
 		return STEP_ON;
@@ -709,7 +572,7 @@ static enum step begin_response(struct dissect *d, struct redis *r, size_t at, c
 	r->confirmation = (uint8_t)kind;
 	if (kind != REDIS_NO_EFFECT) {
 		const struct message *request = dissect_pending(d, 0);
-		push = request ? (request->tag & ((1u << TAG_EFFECT_BITS) - 1)) != kind : !r->subscribe_owed;
+		push = request ? tag_effect(request) != kind : !r->subscribe_owed;
 	}
 	if (push)
 		begin_push(d, r, at, p, v, word, channel);
@@ -736,9 +599,7 @@ static bool pop_values(struct redis *r)
 
 static void end_value(struct dissect *d, struct redis *r, size_t at)
 {
-	struct side *s = &r->side[1];
-	if (s->phase != PHASE_IGNORE)
-		enter(s, PHASE_START);
+	enter(&r->side[1], PHASE_START);
 	if (!pop_values(r))
 		return;
 	r->after_attribute = false;
@@ -793,7 +654,7 @@ static void note_subscriptions(struct redis *r, struct text number)
 }
 
 /* An aggregate or an attribute begins. */
-static bool push_values(struct redis *r, const struct value *v)
+static bool push_values(struct redis *r, const struct redis_value *v)
 {
 	if (r->depth == DEPTH_MAX)
 		return false;
@@ -806,13 +667,11 @@ static bool push_values(struct redis *r, const struct value *v)
 }
 
 /* Types that only RESP3 has, and the nulls that only RESP2 has. */
-static void note_version(struct redis *r, const struct value *v)
+static void note_version(struct redis *r, const struct redis_value *v)
 {
-	if (r->version)
-		return;
-	if (strchr("_#,(=!~%|>", v->type))
+	if (r->version != 3 && (!r->version || r->unsure) && strchr("_#,(=!~%|>", v->type))
 		r->version = r->version_confirmed = 3;
-	else if (v->null)
+	else if (!r->version && v->null)
 		r->version = r->version_confirmed = 2;
 }
 
@@ -820,12 +679,15 @@ static void note_version(struct redis *r, const struct value *v)
 static enum step parse_value(struct dissect *d, struct redis *r, const uint8_t *data, uint64_t *at, size_t len)
 {
 	struct side *s = &r->side[1];
-	struct value v;
+	struct redis_value v;
+	bool top = !r->depth && !r->after_attribute && !r->chunks;
+	while (top && *at < len && (data[*at] == '\n' || data[*at] == '\r'))
+		++*at; /* a master keeps the connection alive so */
 	if (*at == len)
 		return STEP_MORE;
 	const uint8_t *p = data + *at;
 	size_t n = len - *at;
-	int have = read_value(p, n, &v);
+	int have = redis_value_read(p, n, &v);
 	if (have < 0 || (have && (v.type == ';') != r->chunks))
 		return malformed_reply(d, r, *at);
 	if (!have)
@@ -835,10 +697,9 @@ static enum step parse_value(struct dissect *d, struct redis *r, const uint8_t *
 	if (v.type == '.' && (!r->depth || r->left[r->depth - 1u] != STREAMED))
 		return malformed_reply(d, r, *at);
 	note_version(r, &v);
-	bool top = !r->depth && !r->after_attribute && !r->chunks;
 	if (top && (begin_response(d, r, *at, p, n, &v) == STEP_MORE || d->failed))
 		return STEP_MORE;
-	if (!top && !r->depth && v.type != ';' && v.type != '|' && r->after_attribute)
+	if (!top && !r->depth && r->after_attribute && v.type != ';')
 		put_result(d, s->message, p, &v);
 	bool error_counts = !r->depth || (r->exec && r->depth == 1 && s->message && s->message->status == STATUS_OK);
 	if (s->phase == PHASE_IGNORE) { /* what follows is no reply any more */
@@ -855,10 +716,6 @@ static enum step parse_value(struct dissect *d, struct redis *r, const uint8_t *
 	case ':':
 		if (r->depth == 1 && r->confirmation != REDIS_NO_EFFECT)
 			note_subscriptions(r, text_make(p + 1, v.size - 3));
-		break;
-	case '+':
-		if (!r->depth && s->message && answers_psync(&v, p) && (r->unsure || dissect_pending(d, 0) == NULL || true))
-			ignore_all(r);
 		break;
 	case '!':
 		if (error_counts)
@@ -902,73 +759,11 @@ static enum step parse_value(struct dissect *d, struct redis *r, const uint8_t *
 	default:
 		break;
 	}
-	if (s->phase != PHASE_IGNORE)
-		enter(s, v.cut ? PHASE_LINE_REST : PHASE_VALUE_END);
-	else
-		end_response(d, r, *at);
+	enter(s, v.cut ? PHASE_LINE_REST : PHASE_VALUE_END);
 	return *at > len ? STEP_MORE : STEP_ON;
 }
 
 /* ---- the search for a message ---- */
-
-/* Whether a reply begins at p, as far as it can be told. */
-static enum dissect_verdict reply_begins(const uint8_t *p, size_t n)
-{
-	struct value v;
-	if (!n)
-		return DISSECT_UNSURE;
-	int have = read_value(p, n, &v);
-	if (!have)
-		return n < LINE_BYTES_MAX ? DISSECT_UNSURE : DISSECT_NOT_MINE;
-	if (have < 0 || v.cut || v.type == ';' || v.type == '.')
-		return DISSECT_NOT_MINE;
-	if (v.type == '+' || v.type == '-')
-		for (uint32_t i = 1; i + 2 < v.size; i++)
-			if (p[i] < ' ')
-				return DISSECT_NOT_MINE;
-	if (v.type == '-' && (v.size < 6 || !ascii_is_alpha(p[1]) || p[1] & 0x20))
-		return DISSECT_NOT_MINE;
-	if (is_line(v.type) || v.type == ':' || v.null)
-		return DISSECT_CERTAIN;
-	if (v.streamed || !strchr("$=!", v.type)) {
-		if (!v.count && !v.streamed)
-			return DISSECT_CERTAIN;
-		if (n == v.size)
-			return DISSECT_UNSURE;
-		return p[v.size] && strchr("+-:$*%~>|=!_#,(;", p[v.size]) ? DISSECT_CERTAIN : DISSECT_NOT_MINE;
-	}
-	if (v.count > PLAUSIBLE_BYTES)
-		return DISSECT_CERTAIN;
-	if (n < v.size + v.count + 2)
-		return DISSECT_UNSURE;
-	return !memcmp(p + v.size + v.count, "\r\n", 2) ? DISSECT_CERTAIN : DISSECT_NOT_MINE;
-}
-
-/* Whether a message that answers nothing begins at p: one that no value or element looks like. */
-static enum dissect_verdict push_begins(const uint8_t *p, size_t n)
-{
-	struct value v;
-	struct text word;
-	size_t size;
-	if (!n)
-		return DISSECT_UNSURE;
-	if (*p != '*' && *p != '>' && *p != '+')
-		return DISSECT_NOT_MINE;
-	int have = read_value(p, n, &v);
-	if (*p == '+' && !have && n > 1 && !ascii_is_digit(p[1]))
-		return DISSECT_NOT_MINE;
-	if (have <= 0)
-		return !have && n < LINE_BYTES_MAX ? DISSECT_UNSURE : DISSECT_NOT_MINE;
-	if (*p == '+')
-		return is_monitor_line(text_make(p + 1, v.size - 1)) ? DISSECT_CERTAIN : DISSECT_NOT_MINE;
-	if (v.streamed || v.null || v.count < 2 || v.count > 4)
-		return DISSECT_NOT_MINE;
-	have = read_word(p + v.size, n - v.size, PUSH_WORD_MAX, &word, &size);
-	if (have <= 0)
-		return have ? DISSECT_NOT_MINE : DISSECT_UNSURE;
-	bool message = is_channel_message(word) || (*p == '>' && text_is(word, "invalidate"));
-	return message || (*p == '>' && confirmation_of(word) != REDIS_NO_EFFECT) ? DISSECT_CERTAIN : DISSECT_NOT_MINE;
-}
 
 static enum dissect_verdict request_is_known(const uint8_t *p, size_t n)
 {
@@ -992,7 +787,7 @@ static enum step parse_search(struct dissect *d, struct redis *r, struct side *s
 	bool server = d->side == SIDE_SERVER;
 	if (server && r->asked && len - *at > r->mark) {
 		size_t from = *at + r->mark;
-		enum dissect_verdict v = reply_begins(data + from, len - from);
+		enum dissect_verdict v = redis_reply_begins(data + from, len - from);
 		if (v != DISSECT_NOT_MINE) {
 			*at = from;
 			r->mark = 0;
@@ -1002,7 +797,7 @@ static enum step parse_search(struct dissect *d, struct redis *r, struct side *s
 	}
 	while (*at < len) {
 		if (s->edge) {
-			enum dissect_verdict v = server ? push_begins(data + *at, len - *at)
+			enum dissect_verdict v = server ? redis_push_begins(data + *at, len - *at)
 			                                : request_is_known(data + *at, len - *at);
 			if (v != DISSECT_NOT_MINE)
 				return v == DISSECT_CERTAIN ? found(r, s) : STEP_MORE;
@@ -1092,7 +887,6 @@ static void redis_gap(struct dissect *d, uint64_t missing maybe_unused)
 		r->asked = r->side[0].phase == PHASE_FRESH;
 	} else {
 		r->db = r->db_confirmed = -1;
-		r->version = r->version_confirmed = 0;
 		r->multi = r->reply_off = r->reply_skip = false;
 		r->subscribe_owed = 0;
 	}
@@ -1104,3 +898,16 @@ static void redis_close(struct dissect *d)
 	if (d->side == SIDE_SERVER && r->confirmations && !r->depth)
 		end_response(d, r, 0);
 }
+
+const struct dissector dissector_redis = {
+	.name = "redis",
+	.title = "Redis",
+	.ports = "6379",
+	.pairing = PAIR_IN_ORDER,
+	.tcp = true,
+	.state_size = sizeof(struct redis),
+	.probe = redis_probe,
+	.parse = redis_parse,
+	.gap = redis_gap,
+	.close = redis_close,
+};

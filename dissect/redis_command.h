@@ -18,15 +18,15 @@ enum {
 };
 _Static_assert((int)REDIS_HEAD_MAX < (int)DISSECT_BUFFER_MAX, "buffer");
 
-/* What a command does to the connection. The subscriptions are in the order of redis_subscription_words. */
+/* What a command does to the connection. */
 enum redis_effect {
+	REDIS_NO_EFFECT,
 	REDIS_SUBSCRIBE,
 	REDIS_PSUBSCRIBE,
 	REDIS_SSUBSCRIBE,
 	REDIS_UNSUBSCRIBE,
 	REDIS_PUNSUBSCRIBE,
-	REDIS_SUNSUBSCRIBE,
-	REDIS_NO_EFFECT,
+	REDIS_SUNSUBSCRIBE, /* the last of them */
 	REDIS_SELECT,
 	REDIS_HELLO,
 	REDIS_RESET,
@@ -42,6 +42,11 @@ enum redis_effect {
 	REDIS_REPLY_OFF,
 	REDIS_REPLY_SKIP,
 };
+
+static inline bool redis_is_subscription(enum redis_effect e)
+{
+	return e != REDIS_NO_EFFECT && e <= REDIS_SUNSUBSCRIBE;
+}
 
 /* The beginning of a request. */
 struct redis_request {

@@ -364,8 +364,9 @@ struct text sql_find_traceparent(struct text statement)
 			continue;
 		at += sizeof name - 1;
 		struct text value = text_make(at, (size_t)(t.at + t.len - at));
-		value.len = text_find(value, '\'');
-		return value;
+		uint32_t n = text_find(value, '\'');
+		if (n < value.len)
+			return text_make(value.at, n);
 	}
 	return (struct text){0};
 }

@@ -484,7 +484,6 @@ static void add_worker(struct engine_counters *c, const struct worker *w)
 	c->packets += w->packets;
 	c->memory_touched += flowtab_memory(w->table) + sessions_memory(w->sessions);
 	c->worker_packets_max = max_of(c->worker_packets_max, w->packets);
-	c->worker_packets_min = min_of(c->worker_packets_min, w->packets);
 }
 _Static_assert(sizeof(struct flowtab_counters) % 8 == 0 && sizeof(struct session_counters) % 8 == 0,
                "counters are added up as 64-bit numbers");
@@ -492,13 +491,11 @@ _Static_assert(sizeof(struct flowtab_counters) % 8 == 0 && sizeof(struct session
 static void collect(struct engine *e, struct engine_counters *ret)
 {
 	struct engine_counters *c = &e->counters;
-	c->worker_packets_min = UINT64_MAX;
+	c->workers = e->lanes ? e->lanes : 1;
 	if (!e->lanes)
 		add_worker(c, &e->worker);
 	for (unsigned i = 0; i < e->lanes; i++)
 		add_worker(c, &e->lane[i].worker);
-	if (c->worker_packets_min == UINT64_MAX)
-		c->worker_packets_min = 0;
 	const struct capture_files_counters *in = capture_files_counters(e->files);
 	struct ledger *l = &c->ledger;
 	l->frames = in->frames;

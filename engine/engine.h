@@ -51,7 +51,7 @@ struct engine_counters {
 	uint64_t records[RECORD_KINDS];
 	uint64_t tunnels[TUNNEL_TYPES];
 	struct session_counters sessions;         /* sums over workers */
-	uint64_t worker_packets_max, worker_packets_min;
+	uint64_t workers, worker_packets_max;     /* how many; packets of the busiest */
 	int64_t first_ns, last_ns;                /* clock of the capture */
 	uint64_t memory_touched;                  /* by flow tables and sessions, bytes */
 };

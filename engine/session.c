@@ -88,6 +88,7 @@ static void go_off(struct sessions *s)
 	for (unsigned i = 0; i < 2; i++)
 		give_buffers(s, &c->half[i]);
 	flow_stream_off(s->table, s->flow);
+	c->off = true;
 }
 
 static void adopt(struct sessions *s, const struct dissector *d)
@@ -190,6 +191,14 @@ static void overflow(struct sessions *s)
 	give_up(s, false);
 }
 
+static bool is_on(const struct sessions *s, const struct dissector *d)
+{
+	unsigned i = 0;
+	while (dissectors[i] && dissectors[i] != d)
+		i++;
+	return s->settings.dissectors >> i & 1;
+}
+
 static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t old_len);
 
 /* The other direction may have waited for this one to be recognised. */
@@ -204,6 +213,10 @@ static void parse_waiting(struct sessions *s, unsigned direction)
 	unsigned back = s->direction;
 	enter(s, f, c, direction, h->last_ns);
 	parse(s, block_at(&s->blocks, h->buffer), h->len, h->len);
+	if (c->off)
+		return;
+	if (h->skip && f->key.protocol == 6)
+		flow_stream_skip(s->table, f, direction, h->skip);
 	enter(s, f, c, back, now_ns);
 }
 
@@ -220,6 +233,7 @@ static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t ol
 		uint64_t n = c->dissector->parse(&s->dissect, data + at, len - at);
 		if (s->dissect.failed) {
 			bool lossy = c->midstream || c->half[0].probes > 1 || c->half[1].probes > 1;
+			h->offset += min_of(n, (uint64_t)(len - at));
 			h->len = 0;
 			block_give(&s->blocks, s->flow->shard, &h->buffer);
 			give_up(s, lossy);
@@ -241,9 +255,17 @@ static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t ol
 		s->dissect.become = NULL;
 		if (next->pairing != PAIR_IN_ORDER)
 			pairing_flush(s);
+		if (!is_on(s, next)) {
+			go_off(s);
+			return;
+		}
 		adopt(s, next);
-		h->skip = 0;
-		c->half[0].blind = c->half[1].blind = false;
+		for (unsigned i = 0; i < 2; i++) {
+			c->half[i].blind = false;
+			if (c->half[i].skip)
+				flow_stream_skip(s->table, s->flow, i, 0);
+			c->half[i].skip = 0;
+		}
 		if (at == len)
 			break;
 	}
@@ -254,47 +276,64 @@ static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t ol
 	int64_t first_ns = at < old_len ? s->old_ns : s->now_ns;
 	if (len - at >= DISSECT_BUFFER_MAX || keep(s, h, data + at, len - at, first_ns) < 0)
 		overflow(s);
-	else if (h->skip && s->flow->key.protocol == 6)
-		flow_stream_skip(s->table, s->flow, s->direction, h->skip);
 }
 
-void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d)
+/* The bytes that a skip let pass are through: the dissector may end its message here. */
+static void skip_passed(struct sessions *s, struct half *h, int64_t now_ns)
 {
-	struct conn *c = conn_of(s, f);
-	if (d->datagram && !s->udp_wanted)
-		return;
-	if (!c) {
-		if (!d->len)
-			return;
-		c = conn_new(s, f);
-		if (!c)
-			return;
+	s->offset = h->offset;
+	s->old_len = 0;
+	s->old_last_ns = h->last_ns = now_ns;
+	if (s->conn->dissector)
+		parse(s, (const uint8_t *)"", 0, 0);
+}
+
+/* No dissector yet: 0: none knows these bytes, they are gone or kept for later; 1: one does, and it is to parse them. */
+static int recognise(struct sessions *s, const uint8_t *data, size_t len, size_t old_len)
+{
+	struct conn *c = s->conn;
+	struct half *h = &c->half[s->direction], *other = &c->half[!s->direction];
+	int r = h->probes < PROBES_MAX ? probe(s, data, len) : -1;
+	if (r > 0) {
+		uint32_t ack = s->ack, seq = s->seq;
+		bool has_ack = s->has_ack;
+		if (!other->len || other->first_ns > s->now_ns)
+			return 1;
+		parse_waiting(s, !s->direction);
+		s->ack = ack;
+		s->seq = seq;
+		s->has_ack = has_ack;
+		s->old_ns = old_len ? h->first_ns : s->now_ns;
+		return c->dissector && !c->off;
 	}
-	struct half *h = &c->half[d->direction];
+	h->last_ns = s->now_ns;
+	if (r == 0 && len <= PROBE_BUFFER_MAX) {
+		if (keep(s, h, data, len, old_len ? h->first_ns : s->now_ns) < 0)
+			overflow(s);
+		return 0;
+	}
+	unsigned tries = c->midstream ? PROBES_MAX : PROBES_FROM_START;
+	h->probes++;
+	h->offset += len;
+	keep(s, h, NULL, 0, 0);
+	if (h->probes >= tries && (other->probes >= tries || h->probes >= 2 * tries))
+		go_off(s);
+	return 0;
+}
+
+/* Bytes that the buffer of their direction has room for, or a direction without waiting bytes. */
+static void take_bytes(struct sessions *s, struct conn *c, struct half *h, const struct flow_data *d)
+{
 	const uint8_t *data = d->data;
 	size_t len = d->len, old_len = h->len;
 
-	enter(s, f, c, d->direction, d->ts_ns);
+	enter(s, s->flow, c, d->direction, d->ts_ns);
 	s->ack = d->ack;
 	s->has_ack = !d->datagram;
 	s->seq = d->seq - h->len;
 	h->next_seq = d->seq + d->len;
-	h->seen = true;
-	if (!len) { /* what was skipped has passed */
-		h->offset += h->skip;
-		s->offset = h->offset;
-		h->skip = 0;
-		if (c->dissector) {
-			h->last_ns = d->ts_ns;
-			s->old_last_ns = d->ts_ns;
-			parse(s, data, 0, 0);
-		}
-		return;
-	}
-	h->skip = 0;
 	if (old_len) {
-		if (old_len + len > DISSECT_BUFFER_MAX ||
-		    block_grow(&s->blocks, f->shard, &h->buffer, h->len, h->len + (uint32_t)len) < 0) {
+		if (block_grow(&s->blocks, s->flow->shard, &h->buffer, h->len, h->len + d->len) < 0) {
 			overflow(s);
 			return;
 		}
@@ -304,45 +343,62 @@ void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d
 		len += old_len;
 		h->len = (uint32_t)len;
 	}
-	if (!c->dissector) {
-		int r = h->probes < PROBES_MAX ? probe(s, data, len) : -1;
-		if (r <= 0) {
-			h->last_ns = d->ts_ns;
-			h->probes++;
-			unsigned tries = c->midstream ? PROBES_MAX : PROBES_FROM_START;
-			struct half *o = &c->half[!s->direction];
-			if (r == 0 && len <= PROBE_BUFFER_MAX) {
-				h->probes--;
-				if (keep(s, h, data, len, old_len ? h->first_ns : d->ts_ns) < 0)
-					overflow(s);
-				return;
-			}
-			h->offset += len;
-			keep(s, h, NULL, 0, 0);
-			if (h->probes >= tries && (o->probes >= tries || h->probes >= 2 * tries))
-				go_off(s);
-			return;
-		}
-		if (c->half[!s->direction].len && c->half[!s->direction].first_ns <= d->ts_ns) {
-			uint32_t ack = s->ack, seq = s->seq;
-			parse_waiting(s, !s->direction);
-			if (!c->dissector)
-				return;
-			s->ack = ack;
-			s->seq = seq;
-			s->has_ack = !d->datagram;
-			s->old_ns = old_len ? h->first_ns : d->ts_ns;
-		}
-	}
+	if (!c->dissector && !recognise(s, data, len, old_len))
+		return;
 	parse(s, data, len, old_len);
 	h->last_ns = d->ts_ns;
+}
+
+void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d)
+{
+	struct conn *c = conn_of(s, f);
+	if (d->datagram && !s->udp_wanted)
+		return;
+	if (!c && (!d->len || !(c = conn_new(s, f))))
+		return;
+	struct half *h = &c->half[d->direction];
+	struct flow_data rest = *d;
+
+	s->flow = f;
+	h->seen = true;
+	if (!d->len) {
+		enter(s, f, c, d->direction, d->ts_ns);
+		h->next_seq = s->seq = d->seq;
+		h->offset += h->skip;
+		h->skip = 0;
+		skip_passed(s, h, d->ts_ns);
+	}
+	while (rest.len && !c->off) {
+		struct flow_data part = rest;
+		if (h->skip) { /* wanted since an earlier part of these bytes */
+			part.len = (uint32_t)min_of(h->skip, (uint64_t)rest.len);
+			h->offset += part.len;
+			h->skip -= part.len;
+			h->next_seq = s->seq = part.seq + part.len;
+			if (!h->skip)
+				skip_passed(s, h, d->ts_ns);
+		} else {
+			if (h->len)
+				part.len = min_of(rest.len, DISSECT_BUFFER_MAX - h->len);
+			take_bytes(s, c, h, &part);
+		}
+		rest.data += part.len;
+		rest.seq += part.len;
+		rest.len -= part.len;
+	}
+	if (c->off)
+		return;
+	if (d->datagram)
+		keep(s, h, NULL, 0, 0);
+	else if (h->skip)
+		flow_stream_skip(s->table, f, d->direction, h->skip);
 }
 
 void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq,
                   int64_t ts_ns)
 {
 	struct conn *c = conn_of(s, f);
-	if (!c && !(c = conn_new(s, f)))
+	if ((!c && !(c = conn_new(s, f))) || c->off)
 		return;
 	struct half *h = &c->half[direction];
 	enter(s, f, c, direction, ts_ns);
@@ -372,7 +428,7 @@ void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64
 void sessions_end(struct sessions *s, struct flow *f, unsigned direction, int64_t ts_ns)
 {
 	struct conn *c = conn_of(s, f);
-	if (!c || c->half[direction].ended)
+	if (!c || c->off || c->half[direction].ended)
 		return;
 	struct half *h = &c->half[direction];
 	h->ended = true;

@@ -54,6 +54,7 @@ struct conn {
 	struct half half[2];               /* by direction of the key */
 	uint8_t client;                    /* end of the key that asks */
 	bool midstream;
+	bool off; /* nobody looks at it any more */
 	/* pairing, see session.h */
 	bool synced, epoch;
 	bool waits, sends_while_owed; /* the client began to send when all was answered; when something was owed */

@@ -123,6 +123,8 @@ void worker_packets(struct worker *w, const struct packet *const *packets, unsig
 		flowtab_prefetch_bucket(w->table, packets[i]);
 	for (unsigned i = 0; i < count; i++)
 		flowtab_prefetch_entry(w->table, packets[i]);
+	for (unsigned i = 0; i < count; i++)
+		flowtab_prefetch_tcp(w->table, packets[i]);
 	for (unsigned i = 0; i < count; i++) {
 		w->order = order_of(packets[i]->ordinal);
 		flowtab_packet(w->table, packets[i]);

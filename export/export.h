@@ -38,8 +38,9 @@ struct export_table_options {
  * requests of a protocol and within 1 % beyond, talkers and conversations are exact up to TOP_ENTRIES of them. */
 int export_table_new(struct sink **ret_sink, const struct export_table_options *options, struct error *e);
 
-/* The packet ledger, as the summary prints it: frames is the sum of the terms and the remainder. */
+/* The packet ledger and the limits that bit, as the summary prints them: frames is the sum of the terms and the remainder. */
 #define EXPORT_TERMS_MAX 64
+#define EXPORT_LIMITS_MAX 16
 struct export_ledger {
 	uint64_t frames, bytes;
 	int64_t first_ns, last_ns, remainder;
@@ -48,6 +49,13 @@ struct export_ledger {
 		const char *name;
 		uint64_t frames;
 	} term[EXPORT_TERMS_MAX];
+	unsigned limit_count;
+	struct {
+		const char *name; /* what was used up or given up, and what that did */
+		uint64_t times;
+	} limit[EXPORT_LIMITS_MAX]; /* those that are 0 are not printed */
+	unsigned workers;
+	uint64_t packets, busiest; /* packets of all workers, and of the one that had the most */
 };
 
 /* Prints what was seen: requests by protocol, flows, talkers, the ledger. After the last record. 0 or -errno with e. */

@@ -150,6 +150,12 @@ static void print_capture(struct table_sink *t, const struct export_ledger *g)
 	line_printf(l, STYLE_NONE, 0, ALIGN_NONE, "%s, %s", print_count(text[0], g->frames),
 		    print_bytes_short(text[1], g->bytes));
 	table_end_line(t);
+	if (g->workers > 1) {
+		line_printf(l, STYLE_FAINT, 12, ALIGN_LEFT, "  workers");
+		line_printf(l, STYLE_NONE, 0, ALIGN_NONE, "%u, the busiest had %s of the packets", g->workers,
+			    print_share(text[0], g->busiest, g->packets));
+		table_end_line(t);
+	}
 	print_tallies(t, "flows", t->protocols);
 	print_tallies(t, "ended by", t->closes);
 	if (t->tcp_packets) {
@@ -367,6 +373,21 @@ static void print_ledger(struct table_sink *t, const struct export_ledger *g)
 	table_end_line(t);
 }
 
+static void print_limits(struct table_sink *t, const struct export_ledger *g)
+{
+	bool any = false;
+	for (unsigned i = 0; i < g->limit_count; i++) {
+		if (!g->limit[i].times)
+			continue;
+		if (!any)
+			heading(t, "Limits and losses");
+		any = true;
+		line_printf(&t->line, STYLE_WARN, 36, ALIGN_LEFT, "  %s", g->limit[i].name);
+		print_number(t, STYLE_WARN, 14, g->limit[i].times);
+		table_end_line(t);
+	}
+}
+
 int export_table_summary(struct sink *s, const struct export_ledger *ledger, struct error *e)
 {
 	struct table_sink *t = container_of(s, struct table_sink, sink);
@@ -375,6 +396,7 @@ int export_table_summary(struct sink *s, const struct export_ledger *ledger, str
 	print_requests(t);
 	print_conversations(t);
 	print_hosts(t);
+	print_limits(t, ledger);
 	print_ledger(t, ledger);
 	return output_flush(&t->output, e);
 }

@@ -1,11 +1,24 @@
 /* flowtab.h - the flow table of one worker.
  *
- * Packets go in one by one, in order; in-order stream bytes, ticks of flows and flow records come out through callbacks,
- * on the same thread, before the call returns. Everything that decides anything (quotas, timers, order of eviction) is
- * kept by virtual shard, so that the result does not depend on how shards are spread over workers.
+ * Packets go in one by one, in order; in-order stream bytes, ticks of flows and flow records come out through
+ * callbacks, on the same thread, before the call returns. Everything that decides anything (quotas, timers, order of
+ * eviction) is kept by virtual shard, so that the result does not depend on how shards are spread over workers.
  *
- * An entry has two tiers. The first (struct flow, 192 bytes) is what every flow costs. The second (struct tcp, with TCP
- * performance and both streams) is taken when a TCP flow shows more than a lone SYN.
+ * An entry has two tiers. The first (struct flow, 192 bytes, and 32 beside it for the first packet's addresses of layer
+ * 2) is what every flow costs. The second (struct tcp, with TCP performance and both streams) is taken when a TCP flow
+ * shows more than a lone SYN.
+ *
+ * Eviction knows two classes by shard: what is not yet or no longer open, one-way datagrams and ICMP go first, the
+ * oldest first; open flows only when there are no others. So a flood of SYNs pushes out SYNs.
+ *
+ * A connection that closed by FINs leaves with its last ACK and is remembered for linger_ns. One that was reset leaves
+ * after opening_rst_timeout_ns or closing_rst_timeout_ns of silence, or when a SYN uses its ports again. A packet that
+ * arrives when its flow's timeout is over finds it ended, whether or not a tick has come in between.
+ *
+ * Retransmissions are what tshark's analysis calls so, but: bytes that were never seen are none, although their
+ * acknowledgment was captured before them; bytes that were all seen are one, also within 3 ms or a round trip and cut
+ * into other segments. A repeated SYN-ACK counts in retrans and in ack_retrans, a repeated handshake ACK only in the
+ * latter.
  *
  * Another thread may look at live flows with flowtab_view(): the public part of an entry stands behind a sequence
  * counter and is written with relaxed stores only. Private parts belong to the worker.
@@ -23,22 +36,22 @@
 /* What a flow is doing. A reset keeps what it interrupted, so that the close type can be told when the flow leaves. */
 enum flow_state {
 	FLOW_FREE,
-	FLOW_OPENING_1,      /* SYN */
-	FLOW_OPENING_2,      /* SYN-ACK, or SYNs of both sides */
-	FLOW_QUEUE_LACK,     /* SYN-ACK again after the client's ACK, and nothing else from the server */
+	FLOW_OPENING_1,  /* SYN */
+	FLOW_OPENING_2,  /* SYN-ACK, or SYNs of both sides */
+	FLOW_QUEUE_LACK, /* SYN-ACK again after the client's ACK, and nothing else from the server */
 	FLOW_ESTABLISHED,
-	FLOW_CLOSING_1,      /* one FIN */
-	FLOW_CLOSING_2,      /* both FINs, not both acknowledged */
+	FLOW_CLOSING_1, /* one FIN */
+	FLOW_CLOSING_2, /* both FINs, not both acknowledged */
 	FLOW_RESET_OPENING_1,
 	FLOW_RESET_OPENING_2,
 	FLOW_RESET_QUEUE_LACK,
-	FLOW_RESET,          /* while established, or in the middle of nothing */
+	FLOW_RESET, /* while established, or in the middle of nothing */
 	FLOW_RESET_CLOSING,
-	FLOW_EXCEPTION,      /* flags that begin no connection */
+	FLOW_EXCEPTION, /* flags that begin no connection */
 	FLOW_DATAGRAM_ONEWAY,
 	FLOW_DATAGRAM,
 	FLOW_ICMP,
-	FLOW_LINGER,         /* closed, its last record has left; late segments are still recognised */
+	FLOW_LINGER, /* closed, its last record has left; late segments are still recognised */
 	FLOW_STATES
 };
 
@@ -48,28 +61,28 @@ enum close_type {
 	CLOSE_TCP_FIN,
 	CLOSE_TCP_SERVER_RST,
 	CLOSE_TIMEOUT,
-	CLOSE_FORCED_REPORT,             /* minute report; end of the capture: CLOSE_END_OF_INPUT */
+	CLOSE_FORCED_REPORT, /* minute report; end of the capture: CLOSE_END_OF_INPUT */
 	CLOSE_TCP_CLIENT_RST,
-	CLOSE_CLIENT_SYN_REPEAT,         /* SYNs that nobody answered */
+	CLOSE_CLIENT_SYN_REPEAT, /* SYNs that nobody answered */
 	CLOSE_SERVER_SYNACK_REPEAT,
 	CLOSE_SERVER_HALF_CLOSE,
 	CLOSE_CLIENT_HALF_CLOSE,
 	CLOSE_CLIENT_SOURCE_PORT_REUSE,
-	CLOSE_SERVER_RESET,              /* SYN answered by RST */
-	CLOSE_SERVER_QUEUE_LACK,         /* SYN-ACK repeated although the client's ACK was seen */
+	CLOSE_SERVER_RESET,      /* SYN answered by RST */
+	CLOSE_SERVER_QUEUE_LACK, /* SYN-ACK repeated although the client's ACK was seen */
 	CLOSE_CLIENT_ESTABLISH_RESET,
 	CLOSE_SERVER_ESTABLISH_RESET,
 	CLOSE_TCP_FIN_CLIENT_RST,
 	CLOSE_END_OF_INPUT,
-	CLOSE_EVICTED,                   /* the shard's quota was used up */
+	CLOSE_EVICTED, /* the shard's quota was used up */
 	CLOSE_TYPES
 };
 extern const char *const close_type_names[CLOSE_TYPES]; /* "tcp_fin", "tcp_server_rst", "timeout", … */
 
 struct flowtab_settings {
 	int64_t established_timeout_ns, opening_timeout_ns, opening_rst_timeout_ns, closing_rst_timeout_ns,
-		others_timeout_ns, udp_timeout_ns, udp_oneway_timeout_ns, icmp_timeout_ns, linger_ns;
-	int64_t report_interval_ns; /* 60 s: minute reports; 0: none */
+	    others_timeout_ns, udp_timeout_ns, udp_oneway_timeout_ns, icmp_timeout_ns, linger_ns;
+	int64_t report_interval_ns;     /* 60 s: minute reports; 0: none */
 	uint64_t reassembly_flow_bytes; /* out-of-order bytes held for one direction of a flow */
 	bool community_id;
 	/* Derived from max_memory by engine, over all shards together; not options themselves. */
@@ -79,7 +92,8 @@ struct flowtab_settings {
 extern const struct option flowtab_options[]; /* offsets into struct flowtab_settings */
 
 struct flow {
-	/* Public: read by flowtab_view() behind `sequence`; written with publish() between begin and end of a change. */
+	/* Public: read by flowtab_view() behind `sequence`; written with publish() between begin and end of a change.
+	 */
 	uint32_t sequence;  /* odd while the worker writes; survives reuse */
 	uint8_t state;      /* enum flow_state */
 	uint8_t client;     /* which end of the key is the client: 0 or 1 */
@@ -102,8 +116,8 @@ struct flow {
 	uint32_t flags;        /* enum flow_flag */
 	uint32_t bad_checksum; /* since the last record */
 	uint8_t shard;
-	uint8_t tcp_flags[2];  /* since the last record */
-	uint8_t syn_scale;     /* window scale of a lone SYN, until there is a second tier; 255: none */
+	uint8_t tcp_flags[2]; /* since the last record */
+	uint8_t syn_scale;    /* window scale of a lone SYN, until there is a second tier; 255: none */
 };
 #ifndef FLOWTAB_SELF_CHECK
 _Static_assert(sizeof(struct flow) == 192, "three cache lines");
@@ -124,11 +138,11 @@ enum direction_score {
 struct flow_data {
 	const uint8_t *data;
 	uint32_t len;
-	uint32_t seq;      /* TCP sequence number of data[0]; 0 for datagrams */
-	uint32_t ack;      /* TCP acknowledgment number of the segment that carried it */
+	uint32_t seq; /* TCP sequence number of data[0]; 0 for datagrams */
+	uint32_t ack; /* TCP acknowledgment number of the segment that carried it */
 	uint8_t direction;
-	bool datagram;     /* UDP: one datagram, whole */
-	int64_t ts_ns;     /* of the packet that carried these bytes, not of the one that released them */
+	bool datagram; /* UDP: one datagram, whole */
+	int64_t ts_ns; /* of the packet that carried these bytes, not of the one that released them */
 };
 
 /* What the table tells its owner. All slots are mandatory. `f` is valid during the call. */
@@ -136,7 +150,8 @@ struct flow_calls {
 	/* In order, exactly once. For TCP only while the flow's streams are on (flow_stream_off()). */
 	void (*data)(void *ctx, struct flow *f, const struct flow_data *d);
 	/* `missing` bytes of a direction were never seen (the peer acknowledged past them, the budget ended, or the
-	 * snap length cut them). seq: of the first missing byte. */
+	 * snap length cut them). seq: of the first missing byte. Not told of bytes within a skip, which count as
+	 * skipped; flow_gap_bytes() has them nevertheless. */
 	void (*gap)(void *ctx, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq, int64_t ts_ns);
 	/* No more bytes of this direction: FIN in order. RST, timeout and eviction are told by close alone. */
 	void (*end)(void *ctx, struct flow *f, unsigned direction, int64_t ts_ns);
@@ -150,25 +165,25 @@ struct flow_calls {
 
 /* Where each packet that went in has gone: in flows, or: */
 struct flowtab_counters {
-	uint64_t packets, frames;      /* put in; frames counts fragments singly */
-	uint64_t flow_frames;          /* counted on a flow */
-	uint64_t late_frames;          /* of a connection that had closed: on no flow */
-	uint64_t no_memory_frames;     /* no entry could be had */
+	uint64_t packets, frames;  /* put in; frames counts fragments singly */
+	uint64_t flow_frames;      /* counted on a flow */
+	uint64_t late_frames;      /* of a connection that had closed: on no flow */
+	uint64_t no_memory_frames; /* no entry could be had */
 	uint64_t flows, flows_evicted, tcp_refused, segments_refused, segments_held, records;
-	uint64_t live;                 /* flows now in the table */
+	uint64_t live; /* flows now in the table */
 };
 
 struct flowtab;
 
-/* shards: how many this worker owns, at most SHARDS; quotas are settings' limits / SHARDS each. seed: of the table's hash,
- * the same that decode used for packet.hash. now_ns: the clock at start. Allocates here and never again.
- * 0, -ENOMEM or -EINVAL. */
+/* shards: how many this worker owns, at most SHARDS; quotas are settings' limits / SHARDS each. seed: of the table's
+ * hash, the same that decode used for packet.hash. now_ns: the clock at start. Allocates here and never again. 0,
+ * -ENOMEM or -EINVAL. */
 int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *settings, unsigned shards, uint64_t seed,
-                int64_t now_ns, const struct flow_calls *calls, void *ctx);
+		int64_t now_ns, const struct flow_calls *calls, void *ctx);
 struct flowtab *flowtab_free(struct flowtab *t);
 
-/* Bursts: for each packet of a burst prefetch_bucket, then for each prefetch_entry, then for each prefetch_tcp, then for
- * each flowtab_packet. Only hints. */
+/* Bursts: for each packet of a burst prefetch_bucket, then for each prefetch_entry, then for each prefetch_tcp, then
+ * for each flowtab_packet. Only hints. */
 void flowtab_prefetch_bucket(const struct flowtab *t, const struct packet *p);
 void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p);
 void flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p);
@@ -184,16 +199,18 @@ void flowtab_finish(struct flowtab *t, int64_t now_ns);
 void flow_stream_skip(struct flowtab *t, struct flow *f, unsigned direction, uint64_t n);
 /* Whether a skip is under way, how much of it is left, and when the direction's last bytes came. */
 bool flow_stream_skipping(const struct flowtab *t, const struct flow *f, unsigned direction, uint64_t *ret_left,
-                          int64_t *ret_ns);
+			  int64_t *ret_ns);
 /* Nobody wants any more bytes of this flow; performance is still measured. */
 void flow_stream_off(struct flowtab *t, struct flow *f);
-/* What the bytes say about who is the client; outranked only by a SYN. side_direction: the direction client to server. */
+/* What the bytes say about who is the client; outranked only by a SYN. side_direction: the direction client to server.
+ */
 void flow_set_client(struct flowtab *t, struct flow *f, unsigned client_end);
 /* The flow was cut short by a limit: its records say truncated. */
 void flow_mark_truncated(struct flow *f);
 /* Stable identity of the flow, as its records have it. */
 uint64_t flow_id(const struct flowtab *t, const struct flow *f);
-/* Acknowledged by the other side so far (the highest ACK seen from the end that receives `direction`); 0 where unknown. */
+/* Acknowledged by the other side so far (the highest ACK seen from the end that receives `direction`); 0 where unknown.
+ */
 bool flow_acked(const struct flowtab *t, const struct flow *f, unsigned direction, uint32_t *ret_ack);
 bool flow_is_midstream(const struct flowtab *t, const struct flow *f);
 
@@ -218,7 +235,8 @@ struct flow_view {
 };
 
 /* Any thread. Copies the entry at `index` (0 .. flowtab_view_end()-1). 1: a live flow, in *ret_view; 0: free, or closed
- * and only remembered for late segments; -EAGAIN: it changed all the time (bounded tries). Never waits for the writer, never sees a torn entry. */
+ * and only remembered for late segments; -EAGAIN: it changed all the time (bounded tries). Never waits for the writer,
+ * never sees a torn entry. */
 int flowtab_view(const struct flowtab *t, uint32_t index, struct flow_view *ret_view);
 uint32_t flowtab_view_end(const struct flowtab *t);
 /* Whether the self-check of a view holds (always true without FLOWTAB_SELF_CHECK). */

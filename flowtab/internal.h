@@ -1,8 +1,8 @@
 /* internal.h - what the files of flowtab share: the second tier, the index, the shard, and the table.
  *
- * flowtab.c owns entries, quotas, timers and eviction; tcp.c the state machine and performance; stream.c the bytes in
- * order; report.c makes records; settings.c holds options and names. All run on the table's one thread but
- * flowtab_view(). */
+ * table.c reserves; flowtab.c owns entries, quotas, timers and eviction; tcp.c the state machine and performance;
+ * stream.c the bytes in order; report.c makes records; settings.c holds options and names. All run on the table's one
+ * thread but flowtab_view(). */
 #ifndef TS_FLOWTAB_INTERNAL_H
 #define TS_FLOWTAB_INTERNAL_H
 
@@ -33,11 +33,12 @@ enum flow_flag {
 	FLOW_HANDSHAKE = 1 << 19, /* the ACK of the SYN-ACK was seen */
 };
 
-/* What is evicted first: CLASS_CHEAP holds connections not yet or no longer open and one-way datagrams. A flood of these
- * pushes out its own kind and never an established flow. */
+/* What is evicted first: CLASS_CHEAP holds connections not yet or no longer open and one-way datagrams. A flood of
+ * these pushes out its own kind and never an established flow. */
 enum flow_class { CLASS_CHEAP, CLASS_KEPT, CLASSES };
 
-/* Of the first packet; beside each entry, with its index, and touched only when a flow begins and when it is reported. */
+/* Of the first packet; beside each entry, with its index, and touched only when a flow begins and when it is reported.
+ */
 struct flow_link {
 	uint8_t mac_source[6], mac_target[6];
 	uint16_t vlan[PACKET_VLANS];
@@ -75,14 +76,14 @@ _Static_assert(sizeof(struct segment) == 512, "eight cache lines");
 #define SEQUENCE_FAR (1 << 30) /* the largest window there is (RFC 7323); what is further off is not of this flow */
 
 enum tcp_side_flag {
-	SIDE_KNOWN = 1 << 0,   /* next */
-	SIDE_ISN = 1 << 1,     /* isn */
-	SIDE_ACK = 1 << 2,     /* ack, last_ack, window */
-	SIDE_FIN = 1 << 3,     /* fin */
-	SIDE_STARTED = 1 << 4, /* stream_next */
-	SIDE_ENDED = 1 << 5,   /* end() was told */
-	SIDE_DATA = 1 << 6,    /* has sent data */
-	SIDE_SRT = 1 << 7,     /* srt_seq waits for its bare ACK */
+	SIDE_KNOWN = 1 << 0,     /* next */
+	SIDE_ISN = 1 << 1,       /* isn */
+	SIDE_ACK = 1 << 2,       /* ack, last_ack, window */
+	SIDE_FIN = 1 << 3,       /* fin */
+	SIDE_STARTED = 1 << 4,   /* stream_next */
+	SIDE_ENDED = 1 << 5,     /* end() was told */
+	SIDE_DATA = 1 << 6,      /* has sent data */
+	SIDE_SRT = 1 << 7,       /* srt_seq waits for its bare ACK */
 	SIDE_KEEPALIVE = 1 << 8, /* its last packet was a keep-alive probe */
 	SIDE_SCALE = 1 << 9,     /* scale, from its SYN */
 	SIDE_RETRANS = 1 << 10,  /* the packet at hand repeats what was seen */
@@ -124,7 +125,8 @@ struct tcp_side {
 		uint32_t from, to;
 	} hole[TCP_HOLES]; /* never seen, below next; ascending */
 };
-_Static_assert(offsetof(struct tcp_side, skip) == 64 && sizeof(struct tcp_side) == 192, "whole cache lines, one of them hot");
+_Static_assert(offsetof(struct tcp_side, skip) == 64 && sizeof(struct tcp_side) == 192,
+	       "whole cache lines, one of them hot");
 
 enum { RTT_SERVER = 1, RTT_CLIENT = 2 };
 
@@ -139,6 +141,10 @@ struct tcp {
 	uint8_t rtt_reported;                         /* RTT_SERVER, RTT_CLIENT */
 };
 _Static_assert(sizeof(struct tcp) == 448, "whole cache lines");
+
+#define TIME_MAX (INT64_MAX / 2) /* of a packet: leaves room for every timeout */
+#define TICK_OF(ns) ((ns) / WHEEL_TICK_NS)
+#define TICK_FROM(ns) (((ns) + WHEEL_TICK_NS - 1) / WHEEL_TICK_NS) /* the first tick at or after */
 
 /* The index: buckets of one cache line. A key's home is found from its hash; entries that found their home full went on
  * to the next buckets, and each bucket passed counts them in `overflow`, so that a search knows where to end. */
@@ -241,7 +247,7 @@ void tcp_free(struct flowtab *t, struct flow *f);
 /* stream.c. `direction` is that of the bytes. */
 void stream_start(struct tcp_side *s, uint32_t seq);
 void stream_bytes(struct flowtab *t, struct flow *f, struct tcp *c, unsigned direction, uint32_t seq,
-                  const struct packet *p, int64_t ts_ns);
+		  const struct packet *p, int64_t ts_ns);
 void stream_acked(struct flowtab *t, struct flow *f, struct tcp *c, unsigned direction, int64_t ts_ns);
 void stream_fin(struct flowtab *t, struct flow *f, struct tcp *c, unsigned direction, int64_t ts_ns);
 /* A jump of the sequence numbers that nothing explains: what lies between is missing. */

@@ -28,10 +28,9 @@ static const char *const protocol_numbers[256] = {
 #undef N
 /* clang-format on */
 static const char *const protocol_names[256] = {
-	[1] = "ICMP",      [2] = "IGMP", [4] = "IPIP", [6] = "TCP",     [17] = "UDP",     [33] = "DCCP",
-	[41] = "IPv6",     [46] = "RSVP", [47] = "GRE", [50] = "ESP",    [51] = "AH",      [58] = "ICMPv6",
-	[88] = "EIGRP",    [89] = "OSPF", [103] = "PIM", [112] = "VRRP", [115] = "L2TP",   [132] = "SCTP",
-	[136] = "UDPLite",
+    [1] = "ICMP",  [2] = "IGMP",   [4] = "IPIP",   [6] = "TCP",    [17] = "UDP",      [33] = "DCCP",  [41] = "IPv6",
+    [46] = "RSVP", [47] = "GRE",   [50] = "ESP",   [51] = "AH",    [58] = "ICMPv6",   [88] = "EIGRP", [89] = "OSPF",
+    [103] = "PIM", [112] = "VRRP", [115] = "L2TP", [132] = "SCTP", [136] = "UDPLite",
 };
 
 static void set_ends(struct flow_record *r, const struct flow *f)

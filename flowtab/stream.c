@@ -5,7 +5,6 @@
  *
  * Every callback may turn the streams off or ask for a skip, so after each one the side is looked at afresh. */
 
-
 static bool is_off(const struct flow *f)
 {
 	return f->flags & FLOW_BYTES_OFF;
@@ -20,21 +19,21 @@ void stream_start(struct tcp_side *s, uint32_t seq)
 }
 
 static void tell_data(struct flowtab *t, struct flow *f, unsigned direction, const uint8_t *data, uint32_t len,
-                      uint32_t seq, uint32_t ack, int64_t ts_ns)
+		      uint32_t seq, uint32_t ack, int64_t ts_ns)
 {
 	struct flow_data d = {.data = data,
-	                      .len = len,
-	                      .seq = seq,
-	                      .ack = ack,
-	                      .direction = (uint8_t)direction,
-	                      .datagram = false,
-	                      .ts_ns = ts_ns};
+			      .len = len,
+			      .seq = seq,
+			      .ack = ack,
+			      .direction = (uint8_t)direction,
+			      .datagram = false,
+			      .ts_ns = ts_ns};
 	t->calls->data(t->ctx, f, &d);
 }
 
 /* Takes up to `len` bytes off the skip; tells its end. Returns how many. */
 static uint32_t take_skip(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t len,
-                          uint32_t seq, uint32_t ack, int64_t ts_ns)
+			  uint32_t seq, uint32_t ack, int64_t ts_ns)
 {
 	uint32_t n = s->skip < len ? (uint32_t)s->skip : len;
 	s->skip -= n;
@@ -47,7 +46,7 @@ static uint32_t take_skip(struct flowtab *t, struct flow *f, struct tcp_side *s,
 
 /* `len` bytes from stream_next on. */
 static void deliver(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, const uint8_t *data,
-                    uint32_t len, uint32_t ack, int64_t ts_ns)
+		    uint32_t len, uint32_t ack, int64_t ts_ns)
 {
 	uint32_t seq = s->stream_next;
 	s->stream_next += len;
@@ -63,7 +62,7 @@ static void deliver(struct flowtab *t, struct flow *f, struct tcp_side *s, unsig
 
 /* `len` bytes from stream_next on that lie in a skip and were not kept. */
 static void deliver_skipped(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t len,
-                            uint32_t ack, int64_t ts_ns)
+			    uint32_t ack, int64_t ts_ns)
 {
 	uint32_t seq = s->stream_next;
 	s->stream_next += len;
@@ -73,7 +72,7 @@ static void deliver_skipped(struct flowtab *t, struct flow *f, struct tcp_side *
 
 /* `missing` bytes from stream_next on were never seen. Within a skip nobody misses them. */
 static void tell_gap(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t missing,
-                     int64_t ts_ns)
+		     int64_t ts_ns)
 {
 	uint32_t seq = s->stream_next;
 	s->stream_next += missing;
@@ -89,7 +88,7 @@ static void tell_gap(struct flowtab *t, struct flow *f, struct tcp_side *s, unsi
 
 /* `len` bytes from stream_next on that the snap length cut off: missing, but where nobody would have looked. */
 static void deliver_cut(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t len,
-                        uint32_t ack, int64_t ts_ns)
+			uint32_t ack, int64_t ts_ns)
 {
 	while (s->skip && len && !is_off(f)) {
 		uint32_t n = s->skip < len ? (uint32_t)s->skip : len;
@@ -175,7 +174,7 @@ static void piece_trim(struct piece *p, uint32_t n)
 
 /* Gives up to `len` bytes of the piece, whose first byte is the next one of the stream. */
 static void give(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, struct piece *p,
-                 uint32_t len)
+		 uint32_t len)
 {
 	uint32_t have = min_of(len, p->captured);
 	struct piece at = *p;
@@ -189,7 +188,7 @@ static void give(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned
 /* Puts one segment of the piece's first bytes between two held ones (after POOL_NONE: first). At most `len` bytes.
  * Returns how many; 0 when there is no more room. */
 static uint32_t hold_one(struct flowtab *t, struct flow *f, struct tcp_side *s, struct piece *p, uint32_t len,
-                         uint32_t *after)
+			 uint32_t *after)
 {
 	uint32_t ahead = p->seq - s->stream_next;
 	enum segment_kind kind = SEGMENT_DATA;
@@ -326,21 +325,20 @@ static void feed(struct flowtab *t, struct flow *f, struct tcp *c, unsigned dire
 }
 
 void stream_bytes(struct flowtab *t, struct flow *f, struct tcp *c, unsigned direction, uint32_t seq,
-                  const struct packet *p, int64_t ts_ns)
+		  const struct packet *p, int64_t ts_ns)
 {
 	struct tcp_side *s = &c->side[direction];
 	if (is_off(f))
 		return;
 	struct piece piece = {.data = p->payload,
-	                      .seq = seq,
-	                      .len = p->payload_len,
-	                      .captured = min_of(p->payload_captured, p->payload_len),
-	                      .ack = p->ack,
-	                      .ts_ns = ts_ns};
+			      .seq = seq,
+			      .len = p->payload_len,
+			      .captured = min_of(p->payload_captured, p->payload_len),
+			      .ack = p->ack,
+			      .ts_ns = ts_ns};
 	if (unlikely(!(s->flags & SIDE_STARTED))) {
 		/* Picked up in its middle, by what may be a keep-alive probe: its one byte is not data. */
-		if (piece.len == 1 &&
-		    (!(p->tcp_flags & TCP_PSH) || acked_up_to(&c->side[!direction], seq + 1))) {
+		if (piece.len == 1 && (!(p->tcp_flags & TCP_PSH) || acked_up_to(&c->side[!direction], seq + 1))) {
 			stream_start(s, seq + 1);
 			return;
 		}
@@ -354,7 +352,7 @@ void stream_bytes(struct flowtab *t, struct flow *f, struct tcp *c, unsigned dir
 		piece.captured = min_of(piece.captured, piece.len);
 	}
 	if (likely(seq == s->stream_next && s->head == POOL_NONE && piece.captured == piece.len &&
-	           !(s->flags & SIDE_SKIP))) {
+		   !(s->flags & SIDE_SKIP))) {
 		s->stream_next += piece.len;
 		tell_data(t, f, direction, piece.data, piece.len, seq, piece.ack, ts_ns);
 	} else {
@@ -411,8 +409,9 @@ void stream_jump(struct flowtab *t, struct flow *f, struct tcp *c, unsigned dire
 		return;
 	}
 	flush_held(t, f, s, direction, ts_ns);
-	if (seq != s->stream_next)
+	if (seq_diff(seq, s->stream_next) > 0)
 		tell_gap(t, f, s, direction, seq - s->stream_next, ts_ns);
+	s->stream_next = seq;
 }
 
 void stream_flush(struct flowtab *t, struct flow *f, struct tcp *c, int64_t ts_ns)
@@ -449,7 +448,8 @@ void flow_stream_skip(struct flowtab *t, struct flow *f, unsigned direction, uin
 	s->flags = (uint16_t)(n ? s->flags | SIDE_SKIP : s->flags & ~SIDE_SKIP);
 }
 
-bool flow_stream_skipping(const struct flowtab *t, const struct flow *f, unsigned direction, uint64_t *ret_left, int64_t *ret_ns)
+bool flow_stream_skipping(const struct flowtab *t, const struct flow *f, unsigned direction, uint64_t *ret_left,
+			  int64_t *ret_ns)
 {
 	const struct tcp *c = flow_tcp(t, f);
 	if (!c || !c->side[direction].skip)

@@ -7,7 +7,8 @@
 #define FAST_RETRANSMIT_NS (20 * NS_PER_MS)
 #define DISORDER_NS (3 * NS_PER_MS) /* where the handshake was not seen, so that the round trip is not known */
 #define WINDOW_LEAST (4 << 20)      /* of what may be sent beyond the last acknowledgment, in a capture with losses */
-#define STRANGE_MAX 8               /* packets in a row that are far off: then the sequence has jumped */
+#define WINDOW_UNKNOWN (16 << 20)   /* the same where the window's scale is not known */
+#define STRANGE_MAX 8               /* packets in a row that are far off: then it was the capture that had a hole */
 
 static void sample_add(struct sample *s, int64_t ns)
 {
@@ -38,8 +39,8 @@ bool tcp_is_reuse(const struct flowtab *t, const struct flow *f, const struct pa
 	unsigned direction = p->direction;
 	const struct tcp *c = flow_tcp(t, f);
 	if (!c) {
-		/* Of a flow without second tier the first packet's number is known: a lone SYN's, or that of a flow that
-		 * was refused one or has closed. */
+		/* Of a flow without second tier the first packet's number is known: a lone SYN's, or that of a flow
+		 * that was refused one or has closed. */
 		bool same_direction = direction == !!(f->flags & FLOW_FIRST_1);
 		if (f->state == FLOW_LINGER)
 			return !same_direction || p->seq != f->mark;
@@ -162,30 +163,50 @@ static void holes_acked(const struct flow *f, struct tcp_side *s, uint32_t ack)
 	}
 }
 
-/* Whether the numbers are too far off to be of this connection. */
-static bool is_strange(const struct tcp_side *s, const struct tcp_side *peer, uint32_t seq, uint32_t end)
+/* The later of what a side has sent and of what its peer has acknowledged of it. False where neither
+ * is known. */
+static bool reached(const struct tcp_side *s, const struct tcp_side *peer, uint32_t *ret_seq)
 {
-	if (!(s->flags & SIDE_KNOWN))
+	bool acked = peer->flags & SIDE_ACK;
+	if (!(s->flags & SIDE_KNOWN) && !acked)
 		return false;
-	int32_t ahead = seq_diff(end, s->next);
-	if (ahead <= 0)
-		return ahead < -SEQUENCE_FAR;
-	if (ahead > SEQUENCE_FAR || seq_diff(seq, s->next) > SEQUENCE_FAR)
-		return true;
-	if (seq == s->next || (peer->flags & (SIDE_ACK | SIDE_SCALE)) != (SIDE_ACK | SIDE_SCALE))
+	*ret_seq = !acked || ((s->flags & SIDE_KNOWN) && seq_diff(s->next, peer->ack) > 0) ? s->next : peer->ack;
+	return true;
+}
+
+/* Whether a segment that ends at `end` is too far off to be of this connection: damaged, or forged. */
+static bool is_strange_seq(const struct tcp_side *s, const struct tcp_side *peer, uint32_t seq, uint32_t end)
+{
+	if (!(s->flags & SIDE_KNOWN) || seq == s->next)
 		return false;
-	uint32_t window = peer->window_max << (s->flags & SIDE_SCALE ? peer->scale : 0);
-	int64_t room = max_of((int64_t)WINDOW_LEAST, 2 * (int64_t)window);
-	return seq_diff(end, peer->ack) > room;
+	if (seq_diff(end, s->next) <= 0)
+		return seq_diff(end, s->next) < -SEQUENCE_FAR;
+	uint32_t room = WINDOW_UNKNOWN;
+	if (s->flags & peer->flags & SIDE_SCALE)
+		room = max_of((uint32_t)WINDOW_LEAST, 2 * (peer->window_max << peer->scale));
+	uint32_t from = s->next;
+	reached(s, peer, &from);
+	return seq_diff(end, from) > (int32_t)min_of(room, (uint32_t)SEQUENCE_FAR) ||
+	       seq_diff(end, from) < -SEQUENCE_FAR;
+}
+
+/* The same of an acknowledgment of the peer's bytes. */
+static bool is_strange_ack(const struct tcp_side *s, const struct tcp_side *peer, uint32_t ack)
+{
+	uint32_t from;
+	if (!reached(peer, s, &from))
+		return false;
+	return seq_diff(ack, from) > WINDOW_UNKNOWN || seq_diff(ack, from) < -SEQUENCE_FAR;
 }
 
 static bool rst_is_valid(const struct flow *f, const struct tcp_side *s, const struct tcp_side *peer,
-                         const struct packet *p)
+			 const struct packet *p)
 {
 	if (f->state == FLOW_OPENING_1)
 		/* RFC 9293 §3.10.7.3: the answer to a SYN is known by what it acknowledges. */
-		return (p->tcp_flags & TCP_ACK) && (peer->flags & SIDE_ISN) ? p->ack == peer->next || s->flags & SIDE_KNOWN
-		                                                            : true;
+		return (p->tcp_flags & TCP_ACK) && (peer->flags & SIDE_ISN)
+			   ? p->ack == peer->next || s->flags & SIDE_KNOWN
+			   : true;
 	if (!(s->flags & SIDE_KNOWN))
 		return true;
 	int32_t from_next = seq_diff(p->seq, s->next);
@@ -194,7 +215,8 @@ static bool rst_is_valid(const struct flow *f, const struct tcp_side *s, const s
 	if (!(peer->flags & SIDE_ACK))
 		return from_next > -SEQUENCE_FAR && from_next < SEQUENCE_FAR;
 	/* Within the window that the peer had announced (RFC 9293 §3.10.7.4), or what of it this capture can know. */
-	uint32_t window = max_of((uint32_t)peer->window << (s->flags & peer->flags & SIDE_SCALE ? peer->scale : 0), 65535u);
+	uint32_t window =
+	    max_of((uint32_t)peer->window << (s->flags & peer->flags & SIDE_SCALE ? peer->scale : 0), 65535u);
 	int32_t from_ack = seq_diff(p->seq, peer->ack);
 	return from_ack >= -1 && from_ack <= (int32_t)window;
 }
@@ -242,14 +264,17 @@ static void step(struct flowtab *t, struct flow *f, struct tcp *c, const struct 
 		if (flags & TCP_ACK) {
 			if (state == FLOW_OPENING_1)
 				next = FLOW_OPENING_2;
-			else if (state == FLOW_ESTABLISHED && c && !first && (f->flags & FLOW_HANDSHAKE) && !(f->flags & FLOW_TALKED))
+			else if (state == FLOW_ESTABLISHED && c && !first && (f->flags & FLOW_HANDSHAKE) &&
+				 !(f->flags & FLOW_TALKED))
 				next = FLOW_QUEUE_LACK;
-		} else if (state == FLOW_OPENING_1 && (f->flags & (FLOW_SYN_0 | FLOW_SYN_1)) == (FLOW_SYN_0 | FLOW_SYN_1)) {
+		} else if (state == FLOW_OPENING_1 &&
+			   (f->flags & (FLOW_SYN_0 | FLOW_SYN_1)) == (FLOW_SYN_0 | FLOW_SYN_1)) {
 			next = FLOW_OPENING_2;
 		}
 	} else if (flags & TCP_FIN) {
 		f->flags |= FLOW_FIN_0 << direction;
-		next = (f->flags & (FLOW_FIN_0 | FLOW_FIN_1)) == (FLOW_FIN_0 | FLOW_FIN_1) ? FLOW_CLOSING_2 : FLOW_CLOSING_1;
+		next = (f->flags & (FLOW_FIN_0 | FLOW_FIN_1)) == (FLOW_FIN_0 | FLOW_FIN_1) ? FLOW_CLOSING_2
+											   : FLOW_CLOSING_1;
 	} else if (flags & TCP_ACK) {
 		bool from_client = direction == f->client;
 		if (state == FLOW_OPENING_1 && (from_client || p->payload_len))
@@ -318,8 +343,8 @@ static void handshake(struct flow *f, struct tcp *c, const struct packet *p, int
 		stream_start(peer, p->ack); /* likewise: the SYN-ACK was not seen, but is acknowledged */
 	if (!c->synack_ns || !(peer->flags & SIDE_ISN) || p->ack - peer->isn - 1 > 0xffff)
 		return;
-	bool repeat = p->ack == peer->isn + 1 && is_bare_ack(p) && !(f->flags & FLOW_TALKED) && !(s->flags & SIDE_KEEPALIVE) &&
-	              !(peer->flags & SIDE_KEEPALIVE);
+	bool repeat = p->ack == peer->isn + 1 && is_bare_ack(p) && !(f->flags & FLOW_TALKED) &&
+		      !(s->flags & SIDE_KEEPALIVE) && !(peer->flags & SIDE_KEEPALIVE);
 	if ((f->flags & FLOW_HANDSHAKE)) {
 		if (repeat && direction != c->syn_direction)
 			return;
@@ -347,7 +372,7 @@ static bool analyse(struct tcp *c, const struct packet *p, int64_t ts_ns)
 	uint32_t advance = !!(flags & (TCP_SYN | TCP_FIN));
 	uint32_t end = p->seq + len + advance;
 	bool plain = !(flags & (TCP_SYN | TCP_FIN | TCP_RST));
-	s->flags &= (uint16_t)~(SIDE_RETRANS | SIDE_KEEPALIVE);
+	s->flags &= (uint16_t) ~(SIDE_RETRANS | SIDE_KEEPALIVE);
 	if (!p->window && plain)
 		s->zero_window++;
 	if (unlikely(flags & TCP_RST))
@@ -376,7 +401,7 @@ static bool analyse(struct tcp *c, const struct packet *p, int64_t ts_ns)
 			s->flags |= SIDE_RETRANS;
 		} else if (behind) {
 			bool fast = peer->dup_acks >= 2 && peer->last_ack == p->seq &&
-			            ts_ns - peer->ack_ns < FAST_RETRANSMIT_NS;
+				    ts_ns - peer->ack_ns < FAST_RETRANSMIT_NS;
 			int64_t disorder = c->rtt_ns > 0 ? c->rtt_ns : DISORDER_NS;
 			if (!fast && in_hole && ts_ns - s->next_ns < disorder && s->next != end)
 				s->ooo++;
@@ -401,13 +426,9 @@ static void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const 
 	uint32_t ack = p->ack;
 	bool bare = is_bare_ack(p);
 	bool duplicate = bare && p->window && p->window == s->window && p->seq == s->next && (s->flags & SIDE_ACK) &&
-	                 ack == s->last_ack && !(peer->flags & SIDE_KEEPALIVE);
+			 ack == s->last_ack && !(peer->flags & SIDE_KEEPALIVE);
 	s->dup_acks = duplicate ? (uint8_t)(s->dup_acks + (s->dup_acks < 255)) : 0;
-	bool far = (peer->flags & SIDE_KNOWN) && (seq_diff(ack, peer->next) > SEQUENCE_FAR ||
-	                                          seq_diff(ack, peer->next) < -SEQUENCE_FAR);
 	s->ack_ns = ts_ns;
-	if (unlikely(far))
-		return;
 	s->last_ack = ack;
 	bool more = !(s->flags & SIDE_ACK) || seq_diff(ack, s->ack) > 0;
 	s->flags |= SIDE_ACK;
@@ -502,14 +523,23 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 	}
 	struct tcp_side *s = &c->side[direction];
 	uint32_t end = p->seq + p->payload_len + !!(flags & (TCP_SYN | TCP_FIN));
-	if (unlikely(is_strange(s, &c->side[!direction], p->seq, end)) && !(flags & TCP_RST)) {
-		if (++s->strange < STRANGE_MAX)
+	bool has_ack = (flags & (TCP_ACK | TCP_RST)) == TCP_ACK;
+	bool strange_seq = !(flags & TCP_RST) && is_strange_seq(s, &c->side[!direction], p->seq, end);
+	bool strange_ack = has_ack && is_strange_ack(s, &c->side[!direction], p->ack);
+	if (likely(!strange_seq && !strange_ack)) {
+		s->strange = 0;
+	} else if (++s->strange < STRANGE_MAX) {
+		if (strange_seq)
 			return false;
-		stream_jump(t, f, c, direction, p->seq, ts_ns);
-		s->next = p->seq;
-		s->holes = 0;
+		has_ack = false;
+	} else {
+		s->strange = 0;
+		if (strange_seq) {
+			stream_jump(t, f, c, direction, p->seq, ts_ns);
+			s->next = p->seq;
+			s->holes = 0;
+		}
 	}
-	s->strange = 0;
 	if (unlikely(first))
 		mark_first(f, p);
 	else
@@ -517,7 +547,7 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 	bool new_data = analyse(c, p, ts_ns);
 	if (unlikely((flags & TCP_SYN) || !(f->flags & FLOW_HANDSHAKE) || !(f->flags & FLOW_TALKED)))
 		handshake(f, c, p, ts_ns);
-	if ((flags & (TCP_ACK | TCP_RST)) == TCP_ACK)
+	if (has_ack)
 		acknowledge(t, f, c, p, ts_ns);
 	if (!(flags & TCP_RST)) {
 		s->window = p->window;

@@ -89,29 +89,28 @@ def build(name, targets, log):
     return status == 0
 
 
-def unit_targets(name):
-    """The unit tests of a build folder (they are not built by default)."""
-    found = subprocess.run(["meson", "introspect", "--tests", os.path.join(ROOT, f"build-{name}")], capture_output=True, text=True, check=True)
-    return sorted({os.path.relpath(t["cmd"][0], os.path.join(ROOT, f"build-{name}")) for t in json.loads(found.stdout)})
+def unit_tests(name):
+    """{test: target} of a build folder; targets are not built by default."""
+    folder = os.path.join(ROOT, f"build-{name}")
+    found = subprocess.run(["meson", "introspect", "--tests", folder], capture_output=True, text=True, check=True)
+    return {t["name"]: os.path.relpath(t["cmd"][0], folder) for t in json.loads(found.stdout)}
 
 
-def unit(name, log, only=None):
+def unit(name, log, only=""):
     """The unit tests of one build, each a case. only: a pattern of their names."""
     if not build(name, ["tapscope"], log):
         return
-    targets = [t for t in unit_targets(name) if not only or re.search(only, t)]
-    if not targets:
+    tests = {n: t for n, t in unit_tests(name).items() if re.search(only, n)}
+    if not tests:
         TALLY.case("not ok", f"unit-{name}", "no unit tests: is cmocka there?")
         return
-    status = run(["ninja", "-C", f"build-{name}", *targets], log)
-    if status:
+    if run(["ninja", "-C", f"build-{name}", *tests.values()], log):
         TALLY.case("not ok", f"unit-{name}", "does not build")
         return
     results = os.path.join(ROOT, f"build-{name}", "meson-logs", "testlog.json")
     if os.path.exists(results):
         os.unlink(results)
-    names = [os.path.basename(t).removeprefix("test_") for t in targets]
-    run(["meson", "test", "-C", f"build-{name}", "--no-rebuild", "--print-errorlogs", *names], log)
+    run(["meson", "test", "-C", f"build-{name}", "--no-rebuild", "--print-errorlogs", *tests], log)
     seen = 0
     with open(results, encoding="utf-8") as f:
         for line in f:
@@ -119,8 +118,8 @@ def unit(name, log, only=None):
             seen += 1
             verdict = {"OK": "ok", "SKIP": "skip"}.get(e["result"], "not ok")
             TALLY.case(verdict, f"unit-{name}-{e['name']}", e["result"])
-    if seen != len(targets):
-        TALLY.case("not ok", f"unit-{name}", f"{seen} of {len(targets)} tests ran")
+    if seen != len(tests):
+        TALLY.case("not ok", f"unit-{name}", f"{seen} of {len(tests)} tests ran")
 
 
 def script(name, log, command, env=None, timeout=900):
@@ -170,6 +169,23 @@ def python(name, *args):
     return ["python3", os.path.join("tests", name), *args]
 
 
+def fuzz(log, seconds):
+    """Each libFuzzer target for a while, from its corpus; what it finds new stays in build-fuzz/found/."""
+    if not build("fuzz", [], log):
+        return
+    folder = os.path.join(ROOT, "build-fuzz", "tests", "fuzz")
+    targets = sorted(n for n in os.listdir(folder) if re.fullmatch(r"fuzz_[a-z0-9_]+", n) and not n.startswith("fuzz_replay") and os.access(os.path.join(folder, n), os.X_OK))
+    for name in targets:
+        found = os.path.join(ROOT, "build-fuzz", "found", name)
+        os.makedirs(found, exist_ok=True)
+        inputs = [p for p in (os.path.join(ROOT, "tests", "fuzz", "corpus", name.removeprefix("fuzz_")),) if os.path.isdir(p)]
+        status = run([os.path.join(folder, name), f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=4096", f"-artifact_prefix={found}/crash-", found, *inputs],
+                     log, timeout=seconds + 120)
+        TALLY.case("ok" if status == 0 else "not ok", name, f"exit {status}; what breaks it is in build-fuzz/found/{name}")
+    if not targets:
+        TALLY.case("not ok", "fuzz", "no targets")
+
+
 def fuzz_seconds():
     return int(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 60
 
@@ -194,7 +210,7 @@ STEPS = {
     "determinism": lambda log: script("determinism", log, python("determinism.py", binary("gcc"), binary("clang"))),
     "determinism-tsan": lambda log: build("tsan", ["tapscope"], log) and script("determinism-tsan", log, python("determinism.py", "--quick", binary("tsan"))),
     "ledger-fault": lambda log: build("fault", ["tapscope"], log) and script("ledger-fault", log, ["tests/ledger_fault.sh", binary("gcc"), binary("fault")]),
-    "fuzz-corpus": lambda log: build("fuzz", [], log) and script("fuzz-corpus", log, python("fuzz/replay.py", "build-fuzz")),
+    "fuzz": lambda log: fuzz(log, 3),
     "corpus-http": lambda log: script("corpus-http", log, python("corpus/http_reference.py", binary("gcc"))),
     "corpus-ports": lambda log: script("corpus-ports", log, python("corpus/ports.py", binary("gcc"))),
     "corpus-reader": lambda log: script("corpus-reader", log, python("flows_vs_reader.py", "--corpus", binary("gcc"))),
@@ -213,8 +229,7 @@ def main():
     if wanted[0] == "fuzz":
         log = os.path.join(LOGS, "fuzz.log")
         open(log, "w").close()
-        if build("fuzz", [], log):
-            script("fuzz", log, python("fuzz/replay.py", "build-fuzz", "--seconds", str(fuzz_seconds())), timeout=36000)
+        fuzz(log, fuzz_seconds())
     else:
         steps = SUITES.get(wanted[0]) or sys.argv[1:]
         unknown = [s for s in steps if s not in STEPS]

@@ -63,6 +63,10 @@ def main():
         with open(beside, encoding="utf-8") as f:
             check(binary, path, json.load(f), os.path.basename(beside).removesuffix(".truth.json"))
         seen += 1
+    with open(os.path.join(PCAPS, "PROVENANCE.md"), encoding="utf-8") as f:
+        words = set(re.findall(r"[\w-]+", f.read()))
+    unnamed = {os.path.basename(p).split(".")[0] for p in captures()} - words
+    case(not unnamed, "provenance", f"PROVENANCE.md does not name {unnamed}")
     case(seen >= 40, "captures-with-truth", f"only {seen} in {PCAPS}")
     finish()
 

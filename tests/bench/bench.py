@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """First figures: what a packet costs, whole and by stage, and beside other programs.
 
-    bench.py [--quick] [--no-peers] [--json FILE] [TAPSCOPE]
+    bench.py [--quick] [--no-peers] [--json FILE] [TAPSCOPE]     without TAPSCOPE: built in build-bench/
 
 Workloads come from tests/bench/synth.c, the same bytes each time, in .bench/ (read once before, so from memory). Each program
 runs RUNS times; printed is the median and, as spread, the fastest and slowest. ns per packet is CPU time of user and kernel
@@ -18,12 +18,12 @@ import json
 import os
 import platform
 import re
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -38,6 +38,15 @@ WORKLOADS = {
     "keep-alive": (("http", 20000 // SCALE, 30, 500), ("http", 2000 // SCALE, 30, 100), ("http", 1000 // SCALE, 30, 100)),
     "flood": (("flood", 2000000 // SCALE, 500000 // SCALE), ("flood", 200000 // SCALE, 50000), ("flood", 100000 // SCALE, 50000)),
 }
+
+
+def built():
+    """A release build with line numbers, which change no instruction."""
+    folder = os.path.join(ROOT, "build-bench")
+    if not os.path.exists(os.path.join(folder, "build.ninja")):
+        subprocess.run(["meson", "setup", folder, "-Dbuildtype=release", "-Ddebug=true"], stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(["ninja", "-C", folder, "--quiet", "tapscope"], stdout=subprocess.DEVNULL, check=True)
+    return os.path.join(folder, "tapscope")
 
 
 def positional():
@@ -71,16 +80,15 @@ def synth(arguments):
 
 def timed(command):
     """(CPU seconds, wall seconds, peak resident KiB) of a run, or None where it fails."""
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    with tempfile.TemporaryFile() as err:
-        p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err)
-        _, status, usage = os.wait4(p.pid, 0)
-        p.returncode = status
+    began = time.monotonic()
+    p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    limit = threading.Timer(120, p.kill)
+    limit.start()
+    _, status, usage = os.wait4(p.pid, 0)
+    limit.cancel()
+    p.returncode = status
     wall = time.monotonic() - began
-    del before
-    if status:
-        return None
-    return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss
+    return None if status else (usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss)
 
 
 def spread(values):
@@ -88,9 +96,11 @@ def spread(values):
 
 
 def measure(command, packets):
-    runs = [timed(command) for _ in range(RUNS)]
-    if None in runs:
-        return None
+    runs = []
+    for _ in range(RUNS):
+        runs.append(timed(command))
+        if runs[-1] is None:
+            return None
     return {
         "ns_per_packet": spread([r[0] * 1e9 / packets for r in runs]),
         "wall_ns_per_packet": spread([r[1] * 1e9 / packets for r in runs]),
@@ -142,9 +152,9 @@ def instructions(binary, big, small, options):
 def peers(path, folder):
     """Programs of the same field that are installed: (name with what it does, command)"""
     if shutil.which("softflowd"):
-        yield "softflowd (flows, sent to nobody)", ["softflowd", "-r", path, "-n", "127.0.0.1:9", "-m", "4000000", "-c", os.path.join(folder, "s.ctl"), "-p", os.path.join(folder, "s.pid")]
+        yield "softflowd (flows, sent to nobody)", ["softflowd", "-d", "-r", path, "-m", "100000", "-c", "none", "-p", os.path.join(folder, "s.pid")]
     if shutil.which("nfpcapd"):
-        yield "nfpcapd (flows, to a file)", ["nfpcapd", "-r", path, "-w" if b" -w " in subprocess.run(["nfpcapd", "-h"], capture_output=True).stdout else "-l", folder]
+        yield "nfpcapd (flows, to a file)", ["nfpcapd", "-r", path, "-w", folder]
     if shutil.which("ndpiReader"):
         yield "ndpiReader (flows and protocols)", ["ndpiReader", "-q", "-i", path]
     if shutil.which("tshark"):
@@ -163,7 +173,7 @@ def machine():
 
 def main():
     names = positional()
-    binary = os.path.abspath(names[0] if names else os.path.join(ROOT, "build", "tapscope"))
+    binary = os.path.abspath(names[0]) if names else built()
     output = sys.argv[sys.argv.index("--json") + 1] if "--json" in sys.argv else os.path.join(FOLDER, "bench.json")
     os.makedirs(FOLDER, exist_ok=True)
     have_valgrind = shutil.which("valgrind") is not None

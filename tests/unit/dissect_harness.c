@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum { FIELDS = REQUEST_FIELD_COUNT + RECORD_ATTRIBUTES, TURNS = 4, CANARY = 0xa5 };
+enum { FIELDS = REQUEST_FIELD_COUNT + RECORD_ATTRIBUTES, TURNS = 4, CANARY = 0xa5, NOTES = 64 };
 
 /* A region whose end cannot be read beyond. */
 struct guard {
@@ -31,6 +31,12 @@ struct exchange {
 	uint64_t id;
 	bool unpaired;
 	struct exchange *next;
+};
+
+/* What a dissector remembers; the one used last in front. */
+struct note {
+	uint64_t key;
+	struct buffer data;
 };
 
 struct stream {
@@ -56,6 +62,9 @@ struct harness {
 	struct exchange *first, **last;
 	struct buffer events;
 	uint8_t *scratch;
+	struct note note[NOTES];
+	unsigned notes;
+	struct guard recalled; /* the note that was recalled last */
 };
 
 static __attribute__((noreturn)) print_format(1, 2) void broken(const char *fmt, ...)
@@ -237,11 +246,84 @@ static int call_transform(struct dissect *d, unsigned kind, const void *data, si
 	if (inflateInit2(&z, kind == TRANSFORM_GZIP ? 31 : 15) != Z_OK)
 		must(NULL);
 	int r = inflate(&z, Z_FINISH);
-	bool full = !z.avail_out;
+	bool full = !z.avail_out, short_of = !z.avail_in && (r == Z_OK || r == Z_BUF_ERROR);
 	*ret_data = h->scratch;
 	*ret_len = z.total_out;
 	inflateEnd(&z);
-	return r == Z_STREAM_END ? 0 : full ? -E2BIG : -EINVAL;
+	return r == Z_STREAM_END ? 0 : full ? -E2BIG : short_of ? 1 : -EINVAL;
+}
+
+static void drop_note(struct harness *h, unsigned i)
+{
+	buffer_free(&h->note[i].data);
+	h->notes--;
+	memmove(h->note + i, h->note + i + 1, (h->notes - i) * sizeof h->note[0]);
+}
+
+static void drop_notes(struct harness *h)
+{
+	while (h->notes)
+		drop_note(h, h->notes - 1);
+}
+
+/* What was recalled before is no longer to be used. */
+static void poison_recalled(struct harness *h)
+{
+	if (h->recalled.base)
+		memset(h->recalled.base, CANARY, (size_t)(h->recalled.end - h->recalled.base));
+}
+
+/* Moves the note to the front. */
+static bool find_note(struct harness *h, uint64_t key)
+{
+	for (unsigned i = 0; i < h->notes; i++) {
+		struct note n = h->note[i];
+		if (n.key != key)
+			continue;
+		memmove(h->note + 1, h->note, i * sizeof n);
+		h->note[0] = n;
+		return true;
+	}
+	return false;
+}
+
+static void call_forget(struct dissect *d, uint64_t key)
+{
+	struct harness *h = harness_of(d);
+	poison_recalled(h);
+	if (find_note(h, key))
+		drop_note(h, 0);
+}
+
+static int call_remember(struct dissect *d, uint64_t key, const void *data, size_t len)
+{
+	struct harness *h = harness_of(d);
+	struct note n = {.key = key};
+	if (len > DISSECT_NOTE_MAX)
+		broken("a note of %zu bytes", len);
+	if (buffer_put(&n.data, data, len) < 0)
+		must(NULL);
+	call_forget(d, key);
+	if (h->notes == NOTES)
+		drop_note(h, NOTES - 1);
+	memmove(h->note + 1, h->note, h->notes * sizeof n);
+	h->note[0] = n;
+	h->notes++;
+	return 0;
+}
+
+static bool call_recall(struct dissect *d, uint64_t key, const void **ret_data, size_t *ret_len)
+{
+	struct harness *h = harness_of(d);
+	if (!h->recalled.base)
+		h->recalled = guard_new(DISSECT_NOTE_MAX);
+	poison_recalled(h);
+	if (!find_note(h, key))
+		return false;
+	const struct buffer *note = &h->note[0].data;
+	*ret_data = memcpy(h->recalled.end - (note->len + 15) / 16 * 16, note->at, note->len);
+	*ret_len = note->len;
+	return true;
 }
 
 static bool take(struct harness *h, struct stream *s, const uint8_t *data, size_t len,
@@ -279,6 +361,7 @@ static void adopt(struct harness *h, const struct dissector *d, const char *how)
 	if (d->state_size > DISSECT_STATE_MAX)
 		broken("its state is larger than DISSECT_STATE_MAX");
 	size_t size = (d->state_size + 15u) / 16 * 16;
+	drop_notes(h);
 	memset(h->state.end - size, 0, size);
 	memset(h->state.end - size - 64, CANARY, 64);
 	h->dissect.state = h->state.end - size;
@@ -345,6 +428,9 @@ static const struct dissect_calls calls = {
     .unpaired = call_unpaired,
     .transform = call_transform,
     .feed = call_feed,
+    .remember = call_remember,
+    .recall = call_recall,
+    .forget = call_forget,
 };
 
 /* ---- driving it ---- */
@@ -354,11 +440,17 @@ static enum dissect_side side_of(const struct harness *h, const struct stream *s
 	return s == &h->outer[SIDE_SERVER] || s == &h->inner[SIDE_SERVER] ? SIDE_SERVER : SIDE_CLIENT;
 }
 
+/* Where there are none, there is nothing to point at. */
+static const uint8_t *bytes_at_guard(struct stream *s)
+{
+	return s->len ? guard_place(&s->guard, s->bytes, s->len) : NULL;
+}
+
 static void offer(struct harness *h, struct stream *s)
 {
 	for (unsigned turns = 0; turns < TURNS; turns++) {
 		enter(h, side_of(h, s), s, s->len);
-		uint64_t n = h->dissector->parse(&h->dissect, guard_place(&s->guard, s->bytes, s->len), s->len);
+		uint64_t n = h->dissector->parse(&h->dissect, bytes_at_guard(s), s->len);
 		check_state(h);
 		consume(s, n);
 		if (h->dissect.failed) {
@@ -556,6 +648,8 @@ struct harness *harness_free(struct harness *h)
 	guard_free(&h->state);
 	buffer_free(&h->events);
 	free(h->scratch);
+	drop_notes(h);
+	guard_free(&h->recalled);
 	free(h);
 	return NULL;
 }

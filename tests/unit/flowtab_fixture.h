@@ -9,26 +9,26 @@
 static inline struct flowtab_settings fixture_settings(void)
 {
 	return (struct flowtab_settings){
-		.established_timeout_ns = 300 * NS_PER_S,
-		.opening_timeout_ns = 5 * NS_PER_S,
-		.opening_rst_timeout_ns = 1 * NS_PER_S,
-		.closing_rst_timeout_ns = 35 * NS_PER_S,
-		.others_timeout_ns = 5 * NS_PER_S,
-		.udp_timeout_ns = 60 * NS_PER_S,
-		.udp_oneway_timeout_ns = 5 * NS_PER_S,
-		.icmp_timeout_ns = 60 * NS_PER_S,
-		.linger_ns = 2 * NS_PER_S,
-		.report_interval_ns = 60 * NS_PER_S,
-		.reassembly_flow_bytes = 512 << 10,
-		.max_flows = SHARDS * 64,
-		.max_tcp = SHARDS * 64,
-		.max_segments = SHARDS * 2048,
+	    .established_timeout_ns = 300 * NS_PER_S,
+	    .opening_timeout_ns = 5 * NS_PER_S,
+	    .opening_rst_timeout_ns = 1 * NS_PER_S,
+	    .closing_rst_timeout_ns = 35 * NS_PER_S,
+	    .others_timeout_ns = 5 * NS_PER_S,
+	    .udp_timeout_ns = 60 * NS_PER_S,
+	    .udp_oneway_timeout_ns = 5 * NS_PER_S,
+	    .icmp_timeout_ns = 60 * NS_PER_S,
+	    .linger_ns = 2 * NS_PER_S,
+	    .report_interval_ns = 60 * NS_PER_S,
+	    .reassembly_flow_bytes = 512 << 10,
+	    .max_flows = SHARDS * 64,
+	    .max_tcp = SHARDS * 64,
+	    .max_segments = SHARDS * 2048,
 	};
 }
 
 /* Client 10.0.0.1, server 10.0.0.2: the client is end 0. from_server: which of them sends. */
 static inline struct packet fixture_packet(uint8_t protocol, uint16_t client_port, uint16_t server_port,
-                                           bool from_server, uint64_t seed)
+					   bool from_server, uint64_t seed)
 {
 	static const uint8_t payload[65536];
 	struct packet p = {.payload = payload, .frames = 1, .window_scale = 255, .window = 1000};

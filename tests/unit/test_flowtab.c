@@ -458,6 +458,14 @@ static const struct script scripts[] = {
 {"numbers far off are ignored, until they persist",
  "at 1\n" OPEN "> PA seq=101 ack=501 len=10\n> PA seq=0x80000000 ack=501 len=10\n> PA seq=111 ack=501 len=10\nfinish 2\n"
  "= retrans_tx=0 ooo_tx=0 gap_bytes=- packet_tx=5 l4_byte_tx=30\n"},
+{"an acknowledgment far off is ignored too",
+ "at 1\n" OPEN "> PA seq=101 ack=501 len=10\n< A seq=501 ack=0x40000000\n< A seq=501 ack=111\n> PA seq=111 ack=501 len=10\nfinish 2\n"
+ "= retrans_tx=0 gap_bytes=-\n"},
+{"eight packets far off: the capture had a hole",
+ "at 1\n" OPEN "> A seq=101 ack=501 len=10\n> A seq=100000111 ack=501 len=10\n> A seq=100000121 ack=501 len=10\n"
+ "> A seq=100000131 ack=501 len=10\n> A seq=100000141 ack=501 len=10\n> A seq=100000151 ack=501 len=10\n"
+ "> A seq=100000161 ack=501 len=10\n> A seq=100000171 ack=501 len=10\n> A seq=100000181 ack=501 len=10\n"
+ "> A seq=100000191 ack=501 len=10\nfinish 2\n= retrans_tx=0 ooo_tx=0 gap_bytes_tx=100000070 gap_bytes_rx=-\n"},
 {"udp: 60 s of silence",
  "server 53\nat 1\n> udp len=30\nat 1.1\n< udp len=60\ntick 60\n= close_type=forced_report packet_tx=1 packet_rx=1 syn_count=-"
  " tcp_flags_tx=- retrans_tx=- midstream=- l4_byte_rx=60 protocol=UDP direction_score=200\ntick 61\nnone\ntick 61.1\n"
@@ -529,8 +537,8 @@ static void test_options_matter(void **state)
 	assert_int_equal(failures, 0);
 }
 
-static void send(struct world *w, uint16_t port, bool from_server, uint8_t flags, uint32_t seq, uint32_t ack, uint32_t len,
-                 int64_t ts_ns)
+static void send(struct world *w, uint16_t port, bool from_server, uint8_t flags, uint32_t seq, uint32_t ack,
+		 uint32_t len, int64_t ts_ns)
 {
 	struct packet p = fixture_packet(6, port, 80, from_server, FIXTURE_SEED);
 	p.shard = 7; /* all in one, so that its quota is known */
@@ -599,11 +607,13 @@ static void test_no_second_tier(void **state)
 	s.max_tcp = 0;
 	struct world *w = malloc(sizeof *w);
 	run(w, &s, "no second tier",
-	    "at 1\n" OPEN "> PA seq=101 ack=501 len=10\n> FA seq=111 ack=501\n< FA seq=501 ack=112\n> A seq=112 ack=502\n"
+	    "at 1\n" OPEN
+	    "> PA seq=101 ack=501 len=10\n> FA seq=111 ack=501\n< FA seq=501 ack=112\n> A seq=112 ack=502\n"
 	    "= close_type=tcp_fin packet_tx=5 packet_rx=2 retrans_tx=- syn_count=- truncated=1 direction_score=255\n"
 	    "at 10\n> S seq=9\nfinish 11\n= syn_count=1 retrans_tx=0 truncated=-\n");
 	run(w, &s, "no second tier, port reuse",
-	    "at 1\n" OPEN "> S seq=100\nnone\n> S seq=7000\n= close_type=client_source_port_reuse\nfinish 2\n= packet_tx=1\n");
+	    "at 1\n" OPEN
+	    "> S seq=100\nnone\n> S seq=7000\n= close_type=client_source_port_reuse\nfinish 2\n= packet_tx=1\n");
 	free(w);
 	assert_int_equal(failures, 0);
 }
@@ -630,6 +640,105 @@ static void test_refuses_nonsense(void **state)
 	s.udp_timeout_ns = 0;
 	assert_int_equal(flowtab_new(&t, &s, 1, 0, 0, &calls, NULL), -22);
 	assert_null(t);
+}
+
+static uint64_t next_random(uint64_t *r)
+{
+	*r = *r * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return *r >> 24;
+}
+
+static uint64_t garbage_random = 99;
+static uint64_t garbage_sums[2]; /* packets in records */
+
+static void garbage_data(void *ctx, struct flow *f, const struct flow_data *d)
+{
+	struct world *w = ctx;
+	uint64_t r = next_random(&garbage_random);
+	if (r % 5 == 0)
+		flow_stream_skip(w->table, f, d->direction, r % 10 ? r >> 30 : UINT64_MAX);
+	if (r % 301 == 0)
+		flow_stream_off(w->table, f);
+	if (r % 17 == 0)
+		flow_set_client(w->table, f, r >> 20 & 1);
+}
+
+static void garbage_report(void *ctx, struct flow *f, struct flow_record *r, bool last)
+{
+	struct world *w = ctx;
+	(void)f;
+	assert_true(r->start_time <= r->end_time);
+	assert_true(r->duration_ns >= 0);
+	assert_true(!flow_record_has(r, art_sum) || (r->art_sum >= r->art_max && r->art_max >= 0));
+	assert_true(!flow_record_has(r, gap_bytes) || r->gap_bytes > 0);
+	garbage_sums[0] += r->packet_tx + r->packet_rx;
+	w->lasts += last;
+}
+
+static const struct flow_calls garbage_calls = {garbage_data, on_gap, on_end, on_timer, on_close, garbage_report};
+
+/* Whatever the headers and clocks say: the table keeps its books, and records stay sane. */
+static void test_garbage(void **state)
+{
+	(void)state;
+	struct flowtab_settings s = fixture_settings();
+	s.max_flows = SHARDS * 5;
+	s.max_tcp = SHARDS * 2;
+	s.max_segments = SHARDS * 20;
+	s.reassembly_flow_bytes = 2048;
+	struct world *w = calloc(1, sizeof *w);
+	uint64_t *r = &garbage_random;
+	assert_int_equal(flowtab_new(&w->table, &s, SHARDS, FIXTURE_SEED, 0, &garbage_calls, w), 0);
+	static const uint8_t protocols[] = {6, 6, 6, 6, 17, 1, 58, 132, 0, 255};
+	int64_t clock = 0, tick = 0;
+	for (unsigned i = 0; i < 300000; i++) {
+		uint16_t port = (uint16_t)(next_random(r) % 60);
+		struct packet p = fixture_packet(protocols[next_random(r) % array_size(protocols)], port,
+						 (uint16_t)(next_random(r) % 3), next_random(r) & 1, FIXTURE_SEED);
+		p.tcp_flags = (uint8_t)(next_random(r) % 3 ? TCP_ACK : next_random(r));
+		uint64_t far = next_random(r) % 16;
+		p.seq = (uint32_t)(far ? next_random(r) % 100000 : next_random(r)) - 50000;
+		p.ack = (uint32_t)(next_random(r) % 16 ? next_random(r) % 100000 : next_random(r)) - 50000;
+		p.window = (uint16_t)(next_random(r) % 4 ? next_random(r) : 0);
+		p.window_scale = (uint8_t)(next_random(r) % 4 ? 255 : next_random(r));
+		p.icmp_type = (uint8_t)next_random(r);
+		p.flags = (uint32_t)next_random(r) & 0x7f;
+		p.frames = (uint16_t)(1 + (next_random(r) % 50 ? 0 : next_random(r) % 7));
+		p.vlan_count = (uint8_t)(next_random(r) % (PACKET_VLANS + 1));
+		p.tunnel_count = (uint8_t)(next_random(r) % (PACKET_TUNNELS + 1));
+		fixture_set_len(&p, (uint32_t)(next_random(r) % 3 ? next_random(r) % 1500 : next_random(r) % 3));
+		if (next_random(r) % 10 == 0)
+			p.payload_captured = (uint32_t)(next_random(r) % (p.payload_len + 1));
+		clock += (int64_t)(next_random(r) % 1000) * NS_PER_US;
+		p.ts_ns = clock;
+		if (next_random(r) % 1000 == 0)
+			p.ts_ns = (int64_t)(next_random(r) << 24);
+		else if (next_random(r) % 10 == 0)
+			p.ts_ns -= (int64_t)(next_random(r) % 10) * NS_PER_S;
+		flowtab_packet(w->table, &p);
+		garbage_sums[1] += p.frames;
+		if (i % 50 == 0) {
+			tick = max_of(tick, clock);
+			flowtab_tick(w->table, tick);
+		}
+	}
+	flowtab_finish(w->table, tick);
+	const struct flowtab_counters *c = flowtab_counters(w->table);
+	assert_int_equal(c->frames, garbage_sums[1]);
+	assert_int_equal(c->frames, c->flow_frames + c->late_frames + c->no_memory_frames);
+	assert_int_equal(c->flow_frames, garbage_sums[0]);
+	assert_int_equal(c->live, 0);
+	assert_int_equal(c->segments_held, 0);
+	assert_int_equal(c->flows, w->closes);
+	assert_int_equal(c->flows, w->lasts);
+	print_message("evicted %llu, second tiers refused %llu, segments refused %llu, late %llu\n",
+		      (unsigned long long)c->flows_evicted, (unsigned long long)c->tcp_refused,
+		      (unsigned long long)c->segments_refused, (unsigned long long)c->late_frames);
+	assert_true(c->flows_evicted > 1000);
+	assert_true(c->segments_refused > 100);
+	assert_true(c->tcp_refused > 100);
+	w->table = flowtab_free(w->table);
+	free(w);
 }
 
 /* pair_id is the same at another tap and in another domain, flow_id is not; both differ between connections. */
@@ -668,9 +777,10 @@ static void test_identities(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_scripts),        cmocka_unit_test(test_options_matter), cmocka_unit_test(test_eviction),
-		cmocka_unit_test(test_no_second_tier), cmocka_unit_test(test_no_flows),       cmocka_unit_test(test_refuses_nonsense),
-		cmocka_unit_test(test_identities),
+	    cmocka_unit_test(test_scripts),    cmocka_unit_test(test_options_matter),
+	    cmocka_unit_test(test_eviction),   cmocka_unit_test(test_no_second_tier),
+	    cmocka_unit_test(test_no_flows),   cmocka_unit_test(test_refuses_nonsense),
+	    cmocka_unit_test(test_identities), cmocka_unit_test(test_garbage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,8 @@ static struct packet *make_packets(void)
 			p = fixture_packet(17, (uint16_t)(1024 + who), 53, from_server, 0);
 			fixture_set_len(&p, pick(&random, 600));
 		} else if (kind < 45) {
-			p = fixture_packet(6, (uint16_t)pick(&random, 65536), (uint16_t)(2000 + pick(&random, 64)), false, 0);
+			p = fixture_packet(6, (uint16_t)pick(&random, 65536), (uint16_t)(2000 + pick(&random, 64)),
+					   false, 0);
 			p.tcp_flags = TCP_SYN;
 			p.seq = pick(&random, 1 << 30);
 			fixture_set_len(&p, 0);
@@ -161,7 +162,7 @@ static void on_report(void *ctx, struct flow *f, struct flow_record *r, bool las
 static const struct flow_calls calls = {on_data, on_gap, on_end, on_timer, on_close, on_report};
 
 static void run(const struct packet *packets, const struct flowtab_settings *s, unsigned tables, uint64_t seed,
-                uint64_t digest[SHARDS], uint64_t events[SHARDS], struct flowtab_counters *ret_sum)
+		uint64_t digest[SHARDS], uint64_t events[SHARDS], struct flowtab_counters *ret_sum)
 {
 	struct world w[8] = {0};
 	memset(digest, 0, SHARDS * sizeof *digest);
@@ -169,7 +170,8 @@ static void run(const struct packet *packets, const struct flowtab_settings *s, 
 	memset(ret_sum, 0, sizeof *ret_sum);
 	for (unsigned i = 0; i < tables; i++) {
 		w[i] = (struct world){.digest = digest, .events = events};
-		assert_int_equal(flowtab_new(&w[i].table, s, (SHARDS + tables - 1) / tables, seed, 0, &calls, &w[i]), 0);
+		assert_int_equal(flowtab_new(&w[i].table, s, (SHARDS + tables - 1) / tables, seed, 0, &calls, &w[i]),
+				 0);
 	}
 	int64_t clock = 0;
 	for (unsigned i = 0; i < PACKETS; i++) {
@@ -260,9 +262,9 @@ static void test_quota_of_segments(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ample),
-		cmocka_unit_test(test_quota_of_flows_and_second_tiers),
-		cmocka_unit_test(test_quota_of_segments),
+	    cmocka_unit_test(test_ample),
+	    cmocka_unit_test(test_quota_of_flows_and_second_tiers),
+	    cmocka_unit_test(test_quota_of_segments),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* A reader walks the table ten times a second while the writer works on a million flows that come and go, and never sees
- * a torn entry. Built with entries that carry a check of themselves. */
+/* A reader walks the table ten times a second while the writer works on a million flows that come and go, and never
+ * sees a torn entry. Built with entries that carry a check of themselves. */
 #define FLOWTAB_SELF_CHECK
 #include <pthread.h>
 #include <setjmp.h>
@@ -14,6 +14,7 @@
 #include "../../flowtab/report.c"
 #include "../../flowtab/settings.c"
 #include "../../flowtab/stream.c"
+#include "../../flowtab/table.c"
 #include "../../flowtab/tcp.c"
 #include "../../flowtab/view.c"
 
@@ -222,8 +223,8 @@ static void test_check_notices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_check_notices),
-		cmocka_unit_test(test_live),
+	    cmocka_unit_test(test_check_notices),
+	    cmocka_unit_test(test_live),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,7 @@ static const struct script scripts[] = {
 		       "Referer: http://r.example/p?s=t\r\n"
 		       "X-Request-ID: abc-1\r\n"
 		       "X-Forwarded-For: 192.0.2.7, 198.51.100.1\r\n"
+		       "X-Forwarded-For: 203.0.113.1\r\n"
 		       "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
 		       "\r\n"),
 		SERVER("HTTP/1.1 404 Not Found\r\n"
@@ -34,7 +35,7 @@ static const struct script scripts[] = {
 	    },
 	.expected =
 	    "is http\n"
-	    "session c0-255 s0-97 version=1.1 request_type=GET request_domain=example.com:8080 "
+	    "session c0-285 s0-97 version=1.1 request_type=GET request_domain=example.com:8080 "
 	    "request_resource=/shop/42/items?q=1&r=2 endpoint=/shop/{id}/items response_exception=\"Not Found\" "
 	    "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7 x_request_id=abc-1 "
 	    "user_agent=\"curl/8.1 (x)\" referer=http://r.example/p?s=t client_ip_forwarded=192.0.2.7 "

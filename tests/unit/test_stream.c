@@ -1,5 +1,5 @@
-/* Bytes in order, exactly once: random segments, disorder, copies that differ, losses, skips and cuts against a model that
- * keeps one cell for each byte; and the cases that need to be said one by one. */
+/* Bytes in order, exactly once: random segments, disorder, copies that differ, losses, skips and cuts against a model
+ * that keeps one cell for each byte; and the cases that need to be said one by one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -139,7 +139,7 @@ static void on_report(void *ctx, struct flow *f, struct flow_record *r, bool las
 static const struct flow_calls calls = {on_data, on_gap, on_end, on_timer, on_close, on_report};
 
 static void packet(struct world *w, bool from_server, uint8_t flags, uint32_t seq, uint32_t ack, const uint8_t *data,
-                   uint32_t len, uint32_t captured)
+		   uint32_t len, uint32_t captured)
 {
 	struct packet p = fixture_packet(6, 40000, 80, from_server, FIXTURE_SEED);
 	w->now_ns += 1000;
@@ -240,7 +240,8 @@ static void random_stream(uint64_t seed, const struct flowtab_settings *s, bool 
 		settle(&w, seen_to);
 		packet(&w, false, TCP_ACK | TCP_PSH, w.base + p->from, SERVER_ISN + 1, buf, p->len, p->captured);
 		if (exact)
-			assert_int_equal(w.in_skip ? max_of(w.given, min_of(w.expected, w.skip_to)) : w.given, w.expected);
+			assert_int_equal(w.in_skip ? max_of(w.given, min_of(w.expected, w.skip_to)) : w.given,
+					 w.expected);
 		if (!pick(&w, 6)) {
 			uint32_t ack = pick(&w, min_of(seen_to + 5000, total) + 1);
 			if (ack > w.acked) {
@@ -250,7 +251,7 @@ static void random_stream(uint64_t seed, const struct flowtab_settings *s, bool 
 			packet(&w, true, TCP_ACK, SERVER_ISN + 1, w.base + ack, NULL, 0, 0);
 			if (exact)
 				assert_int_equal(w.in_skip ? max_of(w.given, min_of(w.expected, w.skip_to)) : w.given,
-				                 w.expected);
+						 w.expected);
 		}
 	}
 	bool has_fin = pick(&w, 2);
@@ -588,7 +589,8 @@ static void test_skip_forever_needs_no_memory(void **state)
 	put(&w, false, TCP_ACK, 100, 500, "ab");
 	for (uint32_t i = 0; i < 10000; i++)
 		put(&w, false, TCP_ACK, 200 + 100 * i, 500,
-		    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
+		    "01234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567"
+		    "89");
 	assert_int_equal(flowtab_counters(w.table)->segments_refused, 0);
 	assert_int_equal(flowtab_counters(w.table)->segments_held, 1);
 	stop(&w);
@@ -631,25 +633,25 @@ static void test_far_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_exact),
-		cmocka_unit_test(test_exact_with_cuts),
-		cmocka_unit_test(test_exact_with_skips),
-		cmocka_unit_test(test_budget_of_the_flow),
-		cmocka_unit_test(test_budget_of_the_shard),
-		cmocka_unit_test(test_first_copy_wins),
-		cmocka_unit_test(test_gap_when_acknowledged),
-		cmocka_unit_test(test_fin),
-		cmocka_unit_test(test_end_of_input_gives_what_is_held),
-		cmocka_unit_test(test_reset_data_is_no_data),
-		cmocka_unit_test(test_middle),
-		cmocka_unit_test(test_keep_alive_is_no_data),
-		cmocka_unit_test(test_zero_window_probe_is_data_once),
-		cmocka_unit_test(test_data_in_syn),
-		cmocka_unit_test(test_skip),
-		cmocka_unit_test(test_skip_over_a_hole),
-		cmocka_unit_test(test_skip_forever_needs_no_memory),
-		cmocka_unit_test(test_off),
-		cmocka_unit_test(test_far_off),
+	    cmocka_unit_test(test_exact),
+	    cmocka_unit_test(test_exact_with_cuts),
+	    cmocka_unit_test(test_exact_with_skips),
+	    cmocka_unit_test(test_budget_of_the_flow),
+	    cmocka_unit_test(test_budget_of_the_shard),
+	    cmocka_unit_test(test_first_copy_wins),
+	    cmocka_unit_test(test_gap_when_acknowledged),
+	    cmocka_unit_test(test_fin),
+	    cmocka_unit_test(test_end_of_input_gives_what_is_held),
+	    cmocka_unit_test(test_reset_data_is_no_data),
+	    cmocka_unit_test(test_middle),
+	    cmocka_unit_test(test_keep_alive_is_no_data),
+	    cmocka_unit_test(test_zero_window_probe_is_data_once),
+	    cmocka_unit_test(test_data_in_syn),
+	    cmocka_unit_test(test_skip),
+	    cmocka_unit_test(test_skip_over_a_hole),
+	    cmocka_unit_test(test_skip_forever_needs_no_memory),
+	    cmocka_unit_test(test_off),
+	    cmocka_unit_test(test_far_off),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
