@@ -88,18 +88,6 @@ int64_t ledger_remainder(const struct ledger *l)
 	return (int64_t)(l->frames - sum);
 }
 
-/* Shares max_memory out. The weights are bytes of a flow that has everything, times how many of them have it. */
-static void share_memory(struct engine_settings *s)
-{
-	uint64_t flows = min_of(s->max_memory * 30 / 100 / 208, (uint64_t)1 << 27);
-	s->flowtab.max_flows = (uint32_t)max_of(flows, (uint64_t)SHARDS);
-	s->flowtab.max_tcp = (uint32_t)max_of(s->max_memory * 28 / 100 / 288, (uint64_t)SHARDS);
-	s->flowtab.max_segments = (uint32_t)max_of(s->max_memory * 6 / 100 / 1024, (uint64_t)SHARDS * 4);
-	s->session.max_conns = (uint32_t)max_of(s->max_memory * 20 / 100 / 512, (uint64_t)SHARDS);
-	s->session.max_slots = (uint32_t)max_of(s->max_memory * 6 / 100 / 192, (uint64_t)SHARDS * 4);
-	s->session.max_blocks_bytes = (uint32_t)min_of(s->max_memory * 10 / 100, (uint64_t)UINT32_MAX);
-}
-
 /* --- threads --- */
 
 static void maybe_stall(struct lane *l)
@@ -533,7 +521,7 @@ int engine_replay(const struct engine_settings *settings, const struct engine_in
                   struct engine_counters *ret_counters, struct error *err)
 {
 	struct engine_settings shared = *settings;
-	share_memory(&shared);
+	engine_share_memory(&shared);
 
 	struct engine *e = calloc(1, sizeof *e);
 	if (!e)

@@ -31,6 +31,9 @@ struct engine_settings {
 /* Tables whose settings lie in *s; ends with a NULL room. Not freed. At most 8. */
 void engine_option_tables(struct engine_settings *s, struct option_table ret_tables[8]);
 
+/* Sets the limits of all rooms so that everything together stays below max_memory. engine_replay() calls it. */
+void engine_share_memory(struct engine_settings *s);
+
 /* The packet ledger: where each frame went. Every term is counted where it happens; frames must equal the sum. */
 struct ledger {
 	uint64_t frames;                          /* read from the source */

@@ -532,6 +532,21 @@ static int make_hints(struct sessions *s, const struct option_map *ports, struct
 	return 0;
 }
 
+size_t sessions_conn_bytes(const struct session_settings *settings)
+{
+	size_t state = 0;
+	for (unsigned i = 0; i < dissector_count; i++) {
+		if (settings->dissectors >> i & 1)
+			state = max_of(state, (size_t)dissectors[i]->state_size);
+	}
+	return sizeof(struct conn) + ((state + 15) & ~(size_t)15);
+}
+
+size_t sessions_slot_bytes(void)
+{
+	return sizeof(struct slot);
+}
+
 int sessions_new(struct sessions **ret_s, const struct session_settings *settings, unsigned shards,
                  void (*emit)(void *ctx, struct flow *f, const struct request_record *r), void *ctx, struct error *e)
 {
@@ -543,20 +558,15 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 	s->emit_ctx = ctx;
 	s->dissect.settings = &s->settings.dissect;
 	s->dissect.calls = &pairing_calls;
-	for (unsigned i = 0; i < dissector_count; i++) {
-		if (!(settings->dissectors >> i & 1))
-			continue;
-		s->state_size = max_of(s->state_size, (size_t)dissectors[i]->state_size);
-		s->udp_wanted |= dissectors[i]->udp;
-	}
-	s->state_size = (s->state_size + 15) & ~(size_t)15;
+	for (unsigned i = 0; i < dissector_count; i++)
+		s->udp_wanted |= (settings->dissectors >> i & 1) && dissectors[i]->udp;
 
 	uint32_t conns = max_of(settings->max_conns / SHARDS, 1u), slots = max_of(settings->max_slots / SHARDS, 1u);
-	int r = pool_init(&s->conns, sizeof(struct conn) + s->state_size, offsetof(struct conn, link), conns * shards);
+	int r = pool_init(&s->conns, sessions_conn_bytes(settings), offsetof(struct conn, link), conns * shards);
 	if (!r)
 		r = pool_init(&s->slots, sizeof(struct slot), offsetof(struct slot, next), slots * shards);
 	if (!r)
-		r = notes_init(s, slots, shards);
+		r = notes_init(s, max_of(slots / 4, 1u), shards);
 	s->blocks.quota = calloc(SHARDS, sizeof *s->blocks.quota);
 	s->hint = calloc(65536, 1);
 	s->scratch = mmap(NULL, DISSECT_TRANSFORM_MAX, PROT_READ | PROT_WRITE,

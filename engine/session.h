@@ -63,6 +63,10 @@ void sessions_close(struct sessions *s, struct flow *f);
 /* Adds the application layer's fields to a flow record and starts them anew; `last` frees what the flow had here. */
 void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, bool last);
 
+/* Bytes of what one connection has here, without texts; of one request; of one note of a dissector. */
+size_t sessions_conn_bytes(const struct session_settings *settings);
+size_t sessions_slot_bytes(void);
+
 const struct session_counters *sessions_counters(const struct sessions *s);
 uint64_t sessions_memory(const struct sessions *s);
 

@@ -78,7 +78,6 @@ struct sessions {
 	struct pool conns, slots, notes;
 	struct quota conn_quota[SHARDS], slot_quota[SHARDS], note_quota[SHARDS];
 	struct blocks blocks;
-	size_t state_size;
 	uint8_t *hint; /* by port: 1 + index of the dissector */
 	bool udp_wanted;
 	struct session_counters counters;
