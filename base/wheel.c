@@ -310,6 +310,11 @@ void wheel_advance(struct wheel *w, int64_t now, void (*fire)(void *ctx, uint32_
 	}
 }
 
+uint32_t wheel_fires_next(const struct wheel *w)
+{
+	return w->slot[SLOT_FIRING].head;
+}
+
 uint32_t wheel_first(const struct wheel *w)
 {
 	uint32_t slot = first_slot(w);

@@ -41,6 +41,9 @@ int64_t wheel_next(const struct wheel *w);
  * advance. */
 void wheel_advance(struct wheel *w, int64_t now, void (*fire)(void *ctx, uint32_t index), void *ctx);
 
+/* Within fire(): the object that fires next in this call, POOL_NONE for none. A hint for prefetching. */
+uint32_t wheel_fires_next(const struct wheel *w);
+
 /* The armed object with the earliest slot (the order within far slots is that of arming), POOL_NONE when empty: what an
  * eviction takes first, and what a final flush goes through. */
 uint32_t wheel_first(const struct wheel *w);

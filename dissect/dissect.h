@@ -83,6 +83,7 @@ struct dissect_calls {
 	int (*remember)(struct dissect *d, uint64_t key, const void *data, size_t len);
 	bool (*recall)(struct dissect *d, uint64_t key, const void **ret_data, size_t *ret_len);
 	void (*forget)(struct dissect *d, uint64_t key);
+	void (*lost)(struct dissect *d, size_t at);
 };
 
 /* How texts are cut and hidden; from the configuration. */
@@ -220,6 +221,13 @@ static inline void dissect_become(struct dissect *d, const struct dissector *nex
 	d->become = next;
 }
 
+/* After a gap: the bytes before data[at] were passed over without being understood; there may have been messages among
+ * them, as in the gap itself. */
+static inline void dissect_lost(struct dissect *d, size_t at)
+{
+	d->calls->lost(d, at);
+}
+
 /* In gap(): the message under way in this direction goes on, its length being known. */
 static inline void dissect_keep(struct dissect *d)
 {
@@ -230,7 +238,15 @@ static inline void dissect_keep(struct dissect *d)
  * 0; 1: the bytes end before the block does, and what came out of them is given; -EINVAL: damaged; -E2BIG: larger than the
  * bound; -ENOTSUP: unknown kind. */
 #define DISSECT_TRANSFORM_MAX (16 * 1024 * 1024)
-enum { TRANSFORM_ZLIB, TRANSFORM_GZIP, TRANSFORM_ZSTD, TRANSFORM_SNAPPY, TRANSFORM_LZ4_FRAME };
+#define DISSECT_TRANSFORM_HEAD_MAX (64 * 1024)
+enum {
+	TRANSFORM_ZLIB,
+	TRANSFORM_GZIP,
+	TRANSFORM_ZSTD,
+	TRANSFORM_SNAPPY,
+	TRANSFORM_LZ4_FRAME,
+	TRANSFORM_HEAD = 0x100, /* with one of these: no more than the first DISSECT_TRANSFORM_HEAD_MAX bytes are wanted; 1 then */
+};
 static inline int dissect_transform(struct dissect *d, unsigned kind, const void *data, size_t len,
                                     const uint8_t **ret_data, size_t *ret_len)
 {

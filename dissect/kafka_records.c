@@ -2,8 +2,11 @@
  *
  * Only the beginning of a batch is looked at, and of a compressed one only the beginning is decompressed: producers put
  * trace context into each record, so that the first ones have it. */
+#include "cursor.h"
 #include "kafka_api.h"
 #include "trace_context.h"
+
+#include <errno.h>
 
 enum {
 	BATCH_HEADER = 61,

@@ -74,9 +74,10 @@ struct redis {
 	uint32_t subscribe_owed;   /* requests to (un)subscribe that were not answered */
 	bool unsure;               /* what the connection is used for is not known: bytes were lost */
 	bool monitoring;
-	/* searching: the client has asked, and the reply may begin behind `mark` retained bytes */
+	/* the client has asked since the server's last bytes: a reply may begin behind `mark` retained bytes */
 	bool asked;
 	uint32_t mark;
+	uint32_t owed;             /* replies that may still come, at most */
 	/* as of the last request; and as the server has confirmed it */
 	int32_t db, db_confirmed;  /* -1: never selected */
 	uint8_t version, version_confirmed; /* 0: unknown */
@@ -84,7 +85,7 @@ struct redis {
 };
 _Static_assert(sizeof(struct redis) <= DISSECT_STATE_MAX, "state");
 
-enum step { STEP_ON, STEP_MORE };
+enum step { STEP_ON, STEP_MORE, STEP_LOST /* this is no message */ };
 
 static void enter(struct side *s, enum phase phase)
 {
@@ -117,8 +118,6 @@ static void start(const struct dissect *d, struct redis *r, struct side *s)
 		r->unsure = d->midstream;
 	}
 	s->lossy = s->edge = d->midstream;
-	if (d->midstream && d->side == SIDE_SERVER)
-		r->asked = true;
 	enter(s, d->midstream ? PHASE_SEARCH : PHASE_START);
 }
 
@@ -216,14 +215,14 @@ static void begin_request(struct dissect *d, struct redis *r, struct side *s, si
 		s->message->tag = tag_make(q);
 	if (silent)
 		dissect_unpaired(d, s->message);
-	else if (redis_is_subscription(q->effect))
-		r->subscribe_owed++;
+	r->owed += !silent;
+	r->subscribe_owed += !silent && redis_is_subscription(q->effect);
 	put_version(d, r, s->message);
 	put_db(d, r, s->message);
 	message_put(d, s->message, REQUEST_request_type, q->type, q->type_len);
 	message_put(d, s->message, REQUEST_request_resource, q->resource, q->resource_len);
 	message_put(d, s->message, REQUEST_endpoint, q->type, q->type_len);
-	if (r->side[1].phase == PHASE_SEARCH && !r->asked) {
+	if (!r->asked) {
 		r->asked = true;
 		r->mark = r->side[1].retained;
 	}
@@ -574,10 +573,14 @@ static enum step begin_response(struct dissect *d, struct redis *r, size_t at, c
 		const struct message *request = dissect_pending(d, 0);
 		push = request ? tag_effect(request) != kind : !r->subscribe_owed;
 	}
-	if (push)
+	if (push) {
 		begin_push(d, r, at, p, v, word, channel);
-	else
-		begin_reply(d, r, at, p, v, kind);
+		return STEP_ON;
+	}
+	if (!r->owed && r->side[1].lossy)
+		return STEP_LOST; /* nobody asked: it must be part of a reply whose beginning was lost */
+	r->owed -= r->owed > 0;
+	begin_reply(d, r, at, p, v, kind);
 	return STEP_ON;
 }
 
@@ -697,8 +700,13 @@ static enum step parse_value(struct dissect *d, struct redis *r, const uint8_t *
 	if (v.type == '.' && (!r->depth || r->left[r->depth - 1u] != STREAMED))
 		return malformed_reply(d, r, *at);
 	note_version(r, &v);
-	if (top && (begin_response(d, r, *at, p, n, &v) == STEP_MORE || d->failed))
-		return STEP_MORE;
+	if (top) {
+		enum step step = begin_response(d, r, *at, p, n, &v);
+		if (step == STEP_LOST)
+			return malformed_reply(d, r, *at);
+		if (step == STEP_MORE || d->failed)
+			return STEP_MORE;
+	}
 	if (!top && !r->depth && r->after_attribute && v.type != ';')
 		put_result(d, s->message, p, &v);
 	bool error_counts = !r->depth || (r->exec && r->depth == 1 && s->message && s->message->status == STATUS_OK);
@@ -772,26 +780,32 @@ static enum dissect_verdict request_is_known(const uint8_t *p, size_t n)
 	return v == DISSECT_CERTAIN && !known ? DISSECT_NOT_MINE : v;
 }
 
-static enum step found(struct redis *r, struct side *s)
+static enum step found(struct side *s)
 {
 	enter(s, PHASE_START);
 	s->lossy = true;
-	if (s == &r->side[1])
-		r->asked = false;
 	return STEP_ON;
+}
+
+static enum step pass_over(struct dissect *d, size_t from, size_t to, enum step step)
+{
+	if (to > from)
+		dissect_lost(d, to);
+	return step;
 }
 
 static enum step parse_search(struct dissect *d, struct redis *r, struct side *s, const uint8_t *data, size_t *at,
                               size_t len)
 {
 	bool server = d->side == SIDE_SERVER;
+	size_t from = *at;
 	if (server && r->asked && len - *at > r->mark) {
-		size_t from = *at + r->mark;
-		enum dissect_verdict v = redis_reply_begins(data + from, len - from);
+		size_t reply = *at + r->mark;
+		enum dissect_verdict v = redis_reply_begins(data + reply, len - reply);
 		if (v != DISSECT_NOT_MINE) {
-			*at = from;
+			*at = reply;
 			r->mark = 0;
-			return v == DISSECT_CERTAIN ? found(r, s) : STEP_MORE;
+			return pass_over(d, from, *at, v == DISSECT_CERTAIN ? found(s) : STEP_MORE);
 		}
 		r->asked = false;
 	}
@@ -800,13 +814,13 @@ static enum step parse_search(struct dissect *d, struct redis *r, struct side *s
 			enum dissect_verdict v = server ? redis_push_begins(data + *at, len - *at)
 			                                : request_is_known(data + *at, len - *at);
 			if (v != DISSECT_NOT_MINE)
-				return v == DISSECT_CERTAIN ? found(r, s) : STEP_MORE;
+				return pass_over(d, from, *at, v == DISSECT_CERTAIN ? found(s) : STEP_MORE);
 		}
 		const uint8_t *lf = text_find_lf(data + *at, len - *at);
 		s->edge = lf != NULL;
 		*at = lf ? (size_t)(lf - data) + 1 : len;
 	}
-	return STEP_MORE;
+	return pass_over(d, from, *at, STEP_MORE);
 }
 
 /* ---- the dissector ---- */
@@ -857,6 +871,8 @@ static uint64_t redis_parse(struct dissect *d, const uint8_t *data, size_t len)
 		}
 	}
 	s->retained = at < len ? (uint32_t)(len - at) : 0;
+	if (server && s->phase != PHASE_SEARCH)
+		r->asked &= !len;
 	return at;
 }
 
@@ -883,8 +899,6 @@ static void redis_gap(struct dissect *d, uint64_t missing maybe_unused)
 		r->confirmations = 0;
 		r->confirmation = REDIS_NO_EFFECT;
 		r->mark = 0;
-		/* what is left of a reply that was asked for may follow; a side that was never seen asks nothing */
-		r->asked = r->side[0].phase == PHASE_FRESH;
 	} else {
 		r->db = r->db_confirmed = -1;
 		r->multi = r->reply_off = r->reply_skip = false;

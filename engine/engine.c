@@ -12,7 +12,7 @@
 
 #define FRAMES 256      /* read at a time */
 #define DATAGRAMS 32    /* reassembled datagrams that may be on their way to workers */
-#define DATAGRAM_MAX 65536
+#define DATAGRAM_MAX (40 + 65535) /* the length of an IPv6 packet does not count its first header */
 
 #ifdef FAULT_DROP_PACKET
 #define FAULT_ORDINAL 3 /* this frame vanishes: a build that the ledger must catch */
@@ -119,6 +119,7 @@ static void *worker_main(void *arg)
 		uint32_t type = m->type;
 		while (n < BURST && m && m->type == TYPE_PACKET) {
 			packets[n++] = &m->packet;
+			worker_expect(&l->worker, &m->packet);
 			order = m->order;
 			m = ring_peek_at(&l->ring, n);
 		}
@@ -259,6 +260,7 @@ static void tick(struct engine *e, uint64_t order)
 static void steer(struct engine *e, const struct packet *p)
 {
 	if (!e->lanes) {
+		worker_expect(&e->worker, p);
 		if (++e->burst_count == BURST)
 			flush_burst(e);
 		return;
@@ -388,7 +390,8 @@ static void release_frames(struct engine *e)
 		return;
 	}
 	uint64_t order = done_order(e);
-	capture_files_release(e->files, order == UINT64_MAX ? e->last_ordinal : order / 2);
+	/* a tick's order is 2n: frame n comes after it */
+	capture_files_release(e->files, order == UINT64_MAX ? e->last_ordinal : order ? (order - 1) / 2 : 0);
 }
 
 static int read_all(struct engine *e, void (*warn)(void *ctx, const char *message), void *ctx, const _Atomic int *stop,

@@ -1,7 +1,5 @@
 #include "session_internal.h"
 
-#include <zlib.h>
-
 static const char *const status_names[] = {
 	[STATUS_UNKNOWN] = "unknown",           [STATUS_OK] = "ok",           [STATUS_CLIENT_ERROR] = "client_error",
 	[STATUS_SERVER_ERROR] = "server_error", [STATUS_TIMEOUT] = "timeout",
@@ -502,22 +500,7 @@ static void call_unpaired(struct dissect *d, struct message *m)
 static int call_transform(struct dissect *d, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
                           size_t *ret_len)
 {
-	struct sessions *s = of(d);
-	if (kind != TRANSFORM_ZLIB && kind != TRANSFORM_GZIP)
-		return -ENOTSUP;
-	z_stream z = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)len};
-	if (inflateInit2(&z, kind == TRANSFORM_GZIP ? 15 + 16 : 15) != Z_OK)
-		return -ENOMEM;
-	z.next_out = s->scratch;
-	z.avail_out = DISSECT_TRANSFORM_MAX;
-	int r = inflate(&z, Z_FINISH);
-	size_t out = z.total_out;
-	inflateEnd(&z);
-	if (r != Z_STREAM_END)
-		return z.avail_out ? -EINVAL : -E2BIG;
-	*ret_data = s->scratch;
-	*ret_len = out;
-	return 0;
+	return transforms_run(of(d)->transforms, kind, data, len, ret_data, ret_len);
 }
 
 static int call_feed(struct dissect *d, const void *data, size_t len)
@@ -541,19 +524,6 @@ static int call_feed(struct dissect *d, const void *data, size_t len)
 		block_give(&s->blocks, s->flow->shard, &h->inner);
 	return 0;
 }
-
-const struct dissect_calls pairing_calls = {
-	.begin = call_begin,
-	.end = call_end,
-	.put_text = call_put,
-	.pending = call_pending,
-	.unpaired = call_unpaired,
-	.transform = call_transform,
-	.feed = call_feed,
-	.remember = notes_remember,
-	.recall = notes_recall,
-	.forget = notes_forget,
-};
 
 void pairing_cut(struct sessions *s, unsigned direction)
 {
@@ -597,13 +567,14 @@ static void lose_responses(struct sessions *s, struct conn *c, uint32_t next_seq
 		begin_epoch(s, c, first);
 }
 
-void pairing_lose(struct sessions *s, unsigned direction)
+/* Bytes of a direction up to next_seq, and messages with them. */
+static void lose(struct sessions *s, unsigned direction, uint32_t next_seq)
 {
 	struct conn *c = s->conn;
 	if (c->dissector && c->dissector->pairing != PAIR_IN_ORDER)
 		return;
 	if (direction != c->client) {
-		lose_responses(s, c, c->half[direction].next_seq);
+		lose_responses(s, c, next_seq);
 		return;
 	}
 	/* The requests seen so far are answered in their order; what comes after is unknown. */
@@ -616,6 +587,31 @@ void pairing_lose(struct sessions *s, unsigned direction)
 	else if (!c->synced)
 		c->epoch = false;
 }
+
+void pairing_lose(struct sessions *s, unsigned direction)
+{
+	lose(s, direction, s->conn->half[direction].next_seq);
+}
+
+static void call_lost(struct dissect *d, size_t at)
+{
+	struct sessions *s = of(d);
+	lose(s, s->direction, s->seq + (uint32_t)at);
+}
+
+const struct dissect_calls pairing_calls = {
+	.begin = call_begin,
+	.end = call_end,
+	.put_text = call_put,
+	.pending = call_pending,
+	.unpaired = call_unpaired,
+	.transform = call_transform,
+	.feed = call_feed,
+	.remember = notes_remember,
+	.recall = notes_recall,
+	.forget = notes_forget,
+	.lost = call_lost,
+};
 
 void pairing_expire(struct sessions *s, int64_t now_ns)
 {

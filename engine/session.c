@@ -2,11 +2,18 @@
 
 #include <stdlib.h>
 #include <strings.h>
-#include <sys/mman.h>
 
 #define PROBES_MAX 16         /* segments of a direction that are shown to the probes of a flow picked up in its middle */
 #define PROBES_FROM_START 3   /* … of a flow seen from its start */
 #define PROBE_BUFFER_MAX 4096 /* bytes of a direction that wait for a probe to be sure */
+
+void sessions_prefetch(const struct sessions *s, uint32_t l7)
+{
+	const char *c = pool_at(&s->conns, l7);
+	size_t bytes = offsetof(struct conn, state) + 64;
+	for (size_t at = 0; at < bytes; at += 64)
+		__builtin_prefetch(c + at, 1);
+}
 
 static void give_buffers(struct sessions *s, struct half *h)
 {
@@ -569,9 +576,9 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 		r = notes_init(s, max_of(slots / 4, 1u), shards);
 	s->blocks.quota = calloc(SHARDS, sizeof *s->blocks.quota);
 	s->hint = calloc(65536, 1);
-	s->scratch = mmap(NULL, DISSECT_TRANSFORM_MAX, PROT_READ | PROT_WRITE,
-	                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (r < 0 || !s->blocks.quota || !s->hint || s->scratch == MAP_FAILED) {
+	if (!r)
+		r = transforms_new(&s->transforms);
+	if (r < 0 || !s->blocks.quota || !s->hint) {
 		sessions_free(s);
 		return error_set(e, -ENOMEM, "no memory for sessions");
 	}
@@ -611,8 +618,7 @@ struct sessions *sessions_free(struct sessions *s)
 		pool_fini(&s->blocks.pool[class]);
 	free(s->blocks.quota);
 	free(s->hint);
-	if (s->scratch && s->scratch != MAP_FAILED)
-		munmap(s->scratch, DISSECT_TRANSFORM_MAX);
+	transforms_free(s->transforms);
 	free(s);
 	return NULL;
 }

@@ -53,6 +53,9 @@ struct sessions *sessions_free(struct sessions *s);
 /* The table whose flows these are; set once, before the first packet. */
 void sessions_set_table(struct sessions *s, struct flowtab *t);
 
+/* A packet with payload of the flow with this l7 handle is about to come. */
+void sessions_prefetch(const struct sessions *s, uint32_t l7);
+
 /* The flow table's calls, see flowtab.h. */
 void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d);
 void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq,

@@ -4,6 +4,7 @@
 
 #include "blocks.h"
 #include "session.h"
+#include "transform.h"
 
 enum slot_flag {
 	SLOT_HAS_REQUEST = 1,
@@ -81,7 +82,7 @@ struct sessions {
 	uint8_t *hint; /* by port: 1 + index of the dissector */
 	bool udp_wanted;
 	struct session_counters counters;
-	uint8_t *scratch; /* of dissect_transform() */
+	struct transforms *transforms;
 
 	/* The call under way. */
 	struct dissect dissect;

@@ -26,6 +26,11 @@ int worker_init(struct worker *w, const struct engine_settings *settings, struct
                 unsigned shards, uint64_t hash_seed, int64_t now_ns, struct outbox *outbox, struct error *e);
 void worker_fini(struct worker *w);
 
+/* This packet is in the next burst: called as early as possible, it hides the time that memory takes. */
+static inline void worker_expect(const struct worker *w, const struct packet *p)
+{
+	flowtab_prefetch_bucket(w->table, p);
+}
 /* Packets in order; packet i has the order of its ordinal. */
 void worker_packets(struct worker *w, const struct packet *const *packets, unsigned count);
 void worker_tick(struct worker *w, uint64_t order, int64_t now_ns);

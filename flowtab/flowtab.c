@@ -17,6 +17,18 @@ static inline uint32_t home_of(const struct flowtab *t, uint64_t hash)
 	return (uint32_t)(((hash >> 32) * t->bucket_count) >> 32);
 }
 
+static inline void prefetch_flow(const struct flow *f)
+{
+	__builtin_prefetch(f, 1);
+	__builtin_prefetch((const char *)f + 64, 1);
+	__builtin_prefetch((const char *)f + 128, 1);
+}
+
+static inline void prefetch_bucket_of(const struct flowtab *t, const struct flow *f)
+{
+	__builtin_prefetch(&t->buckets[home_of(t, flow_key_hash(&f->key, t->seed))], 1);
+}
+
 static inline uint16_t tag_of(uint64_t hash)
 {
 	uint16_t tag = (uint16_t)hash;
@@ -481,28 +493,49 @@ static inline struct flow *guess(const struct flowtab *t, const struct packet *p
 	return mask ? flow_at(t, b->entry[__builtin_ctz(mask)]) : NULL;
 }
 
+/* Who will have to leave for this packet's new flow, if anybody. */
+static inline uint32_t victim_of(const struct flowtab *t, const struct packet *p)
+{
+	unsigned at = t->shard_at[p->shard];
+	if (at == SHARD_NONE)
+		return POOL_NONE;
+	const struct shard *s = &t->shards[at];
+	if (likely(s->flows.used < s->flows.limit))
+		return POOL_NONE;
+	return s->oldest[CLASS_CHEAP] != POOL_NONE ? s->oldest[CLASS_CHEAP] : s->oldest[CLASS_KEPT];
+}
+
 void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p)
 {
 	const struct flow *f = guess(t, p);
-	if (!f)
+	if (f) {
+		prefetch_flow(f);
 		return;
-	__builtin_prefetch(f, 1);
-	__builtin_prefetch((const char *)f + 64, 1);
-	__builtin_prefetch((const char *)f + 128, 1);
+	}
+	uint32_t victim = victim_of(t, p);
+	if (victim != POOL_NONE) {
+		prefetch_flow(flow_at(t, victim));
+		__builtin_prefetch(pool_at(&t->links, victim), 1);
+	}
 }
 
-void flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p)
+uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p)
 {
-	if (p->key.protocol != IP_TCP)
-		return;
 	const struct flow *f = guess(t, p);
-	if (!f || f->tcp == POOL_NONE)
-		return;
+	if (!f) {
+		uint32_t victim = victim_of(t, p);
+		if (victim != POOL_NONE)
+			prefetch_bucket_of(t, flow_at(t, victim));
+		return FLOW_L7_NONE;
+	}
+	if (f->tcp == POOL_NONE)
+		return f->l7;
 	const struct tcp *c = pool_at(&t->tcp, f->tcp);
 	__builtin_prefetch(&c->side[0], 1);
 	__builtin_prefetch(&c->side[1], 1);
 	if (p->payload_len)
 		__builtin_prefetch(&c->side[p->direction].turn, 1);
+	return f->l7;
 }
 
 static inline void count(struct flow *f, const struct packet *p, int64_t ts_ns)
@@ -610,18 +643,25 @@ static void fire(void *ctx, uint32_t index)
 	struct flowtab *t = ctx;
 	struct flow *f = flow_at(t, index);
 	int64_t now_ns = t->now_ns;
+	uint32_t next = wheel_fires_next(flow_shard(t, f)->wheel);
+	if (next != POOL_NONE) {
+		prefetch_flow(flow_at(t, next));
+		__builtin_prefetch(pool_at(&t->links, next), 1);
+	}
 	if (expires_at(t, f) <= now_ns) {
 		end(t, f, CLOSE_TIMEOUT, now_ns);
-		return;
+	} else {
+		if (f->state != FLOW_LINGER) {
+			look_up_interval(t, now_ns);
+			if (t->settings.report_interval_ns && f->span_ns < t->interval_from_ns &&
+			    (f->packets[0] | f->packets[1]))
+				flow_report(t, f, CLOSE_FORCED_REPORT, false);
+			t->calls->timer(t->ctx, f, now_ns);
+		}
+		arm(t, f, index, now_ns);
 	}
-	if (f->state != FLOW_LINGER) {
-		look_up_interval(t, now_ns);
-		if (t->settings.report_interval_ns && f->span_ns < t->interval_from_ns &&
-		    (f->packets[0] | f->packets[1]))
-			flow_report(t, f, CLOSE_FORCED_REPORT, false);
-		t->calls->timer(t->ctx, f, now_ns);
-	}
-	arm(t, f, index, now_ns);
+	if (next != POOL_NONE)
+		prefetch_bucket_of(t, flow_at(t, next));
 }
 
 void flowtab_tick(struct flowtab *t, int64_t now_ns)

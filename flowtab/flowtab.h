@@ -186,7 +186,8 @@ struct flowtab *flowtab_free(struct flowtab *t);
  * for each flowtab_packet. Only hints. */
 void flowtab_prefetch_bucket(const struct flowtab *t, const struct packet *p);
 void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p);
-void flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p);
+/* Returns the l7 handle of the flow that it most likely is, FLOW_L7_NONE where there is none: for prefetching alone. */
+uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p);
 void flowtab_packet(struct flowtab *t, const struct packet *p);
 
 /* The clock: fires timers, shard by shard in ascending order. now_ns never steps back between calls. */

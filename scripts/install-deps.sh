@@ -5,7 +5,7 @@
 # benchmark beside other programs. Says what is missing, and the command, where it may not install.
 set -euo pipefail
 
-packages=(gcc libc6-dev make meson ninja-build pkg-config libpcap-dev zlib1g-dev libyaml-dev libssl-dev libxxhash-dev)
+packages=(gcc libc6-dev make meson ninja-build pkg-config libpcap-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libyaml-dev libssl-dev libxxhash-dev)
 for option; do
 	case $option in
 	--test) packages+=(python3 clang-14 libclang-rt-14-dev clang-format-14 libcmocka-dev) ;;

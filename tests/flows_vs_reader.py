@@ -5,18 +5,19 @@
 
 For each capture and each TCP or UDP conversation: packets, IP bytes, payload bytes, and TCP retransmissions of either
 direction. Tunnels stay closed on both sides, and tapscope is told to forget a closed connection at once, so that every
-packet is on some flow. Each capture is a case.
+packet is on some flow, and an open one never. In the corpus, retransmissions that the reader counts otherwise may also be
+what tshark counts in the whole file (REFERENCE.tsv): the reader knows a hole by the data behind it, not by a bare ACK.
+explained_flows.tsv (path, field, reason) names what is left. Each capture is a case; of the corpus, each that differs.
 """
+import csv
 import ipaddress
 import os
 import sys
 from collections import defaultdict
 
-from common import PCAPS, captures, case, corpus, finish, replay
+from common import PCAPS, ROOT, captures, case, corpus, finish, replay
 from reader import read_capture
 
-# Conversations in which the two may count differently, and why: (file, field) -> reason
-EXPLAINED = {}
 FIELDS = ("packets", "ip_bytes", "payload")
 
 
@@ -49,7 +50,7 @@ def spelled(key):
 
 
 def compare(truth, sums):
-    differences = []
+    differences, sums = [], dict(sums)
     for protocol in ("tcp", "udp"):
         for c in truth[protocol]:
             key = (protocol, end(*c["a"]), end(*c["b"]))
@@ -71,21 +72,56 @@ def compare(truth, sums):
     return differences
 
 
+def lost(truth, sums):
+    """Packets of the capture that are on no flow, by protocol."""
+    for protocol in ("tcp", "udp"):
+        seen = sum(way["packets"] for key, pair in sums.items() if key[0] == protocol for way in pair)
+        yield max(0, sum(sum(c["packets"]) for c in truth[protocol]) - seen)
+
+
+SETTINGS = ["-o", "decap_type=[]", "-o", "static_config.flow.linger=0ns", "-o", "static_config.flow.report-interval=0"]
+for name in ("established", "opening", "opening-rst", "closing-rst", "others"):
+    SETTINGS += ["-o", f"static_config.flow.{name}-timeout=24h"]
+
+
+def table(path):
+    with open(path, encoding="utf-8", newline="") as f:
+        return list(csv.DictReader((line for line in f if not line.startswith("#")), delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def tshark_counts(base):
+    """Retransmissions by file."""
+    return {row["path"]: int(row["retrans"]) for row in table(os.path.join(base, "REFERENCE.tsv"))}
+
+
 def main():
     everything = "--corpus" in sys.argv
     base = corpus("corpus") if everything else PCAPS
     binary = [a for a in sys.argv[1:] if not a.startswith("--")][0]
     agreed = 0
+    explained = {(r["path"], r["field"]) for r in table(os.path.join(ROOT, "tests/corpus/explained_flows.tsv"))} if everything else set()
+    tshark = tshark_counts(base) if everything else {}
     for path in captures(base):
         name = os.path.relpath(path, base)
         truth = read_capture(path)
         if truth.get("error") or truth["fragments"]:
             continue  # what is whole is compared in the others; fragments are one datagram here and many there
-        result = replay(binary, path, "-o", "decap_type=[]", "-o", "static_config.flow.linger=0ns", timeout=120)
+        result = replay(binary, path, *SETTINGS, "--summary", timeout=120)
         if result.code not in (0, 3):
             case(False, name, f"exit {result.code}")
             continue
-        differences = [d for d in compare(truth, from_records(result)) if (name, d[0]) not in EXPLAINED]
+        sums = from_records(result)
+        retransmissions = sum(way["retrans"] for pair in sums.values() for way in pair)
+        differences = compare(truth, sums)
+        if name in tshark and retransmissions == tshark[name]:
+            differences = [d for d in differences if d[0] != "retransmissions"]
+        ledger = result.ledger()
+        refused = ledger.get("frames read", 0) - ledger.get("on flows", 0)
+        if everything and refused and sum(lost(truth, sums)) <= refused:
+            differences = [d for d in differences if d[0] == "retransmissions"]  # malformed frames, which the reader does not judge
+        unused = {field for path, field in explained if path == name} - {d[0] for d in differences}
+        case(not unused, name, f"agrees now: take {unused} from explained_flows.tsv") if unused else None
+        differences = [d for d in differences if (name, d[0]) not in explained]
         if differences:
             case(False, name, f"{len(differences)} differences, " + "; ".join(d[1] for d in differences[:3]))
         elif everything:

@@ -84,7 +84,7 @@ EFFECTS = {
     FLOW + "opening-rst-timeout": ("1ms", lambda: before_others("tcp-resets.pcap"), "records"),
     FLOW + "closing-rst-timeout": ("1ms", lambda: before_others("tcp-resets.pcap"), "records"),
     FLOW + "others-timeout": ("1ms", lambda: pcap("tcp-halfclose.pcap"), "records"),
-    FLOW + "udp-timeout": ("1s", lambda: edited("udp-echo.pcap", "stretch:0.00001:5"), "records"),
+    FLOW + "udp-timeout": ("1s", lambda: edited("udp-echo.pcap", "stretch:0.001:5"), "records"),
     FLOW + "udp-oneway-timeout": ("1ms", lambda: pcap("udp-oneway.pcap"), "records"),
     FLOW + "icmp-timeout": ("1ms", lambda: pcap("icmp.pcap"), "records"),
     FLOW + "linger": ("0ns", late_segment, "records"),

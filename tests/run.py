@@ -117,7 +117,7 @@ def unit(name, log, only=""):
             e = json.loads(line)
             seen += 1
             verdict = {"OK": "ok", "SKIP": "skip"}.get(e["result"], "not ok")
-            TALLY.case(verdict, f"unit-{name}-{e['name']}", e["result"])
+            TALLY.case(verdict, f"unit-{name}-{e['name'].split('/')[-1].strip()}", e["result"])
     if seen != len(tests):
         TALLY.case("not ok", f"unit-{name}", f"{seen} of {len(tests)} tests ran")
 

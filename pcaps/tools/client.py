@@ -539,6 +539,7 @@ def smalldatagrams(address, port):
     for i in range(8):
         s.send(b"ping %d" % i)
         s.recv(2000)
+        time.sleep(0.003)
     truth["udp_datagrams_each_way"] = 8
 
 

@@ -17,6 +17,11 @@ from common import PCAPS, captures, case, corpus, finish, replay
 import pcapedit
 import pcapfile
 
+# Captures in which the ports do more than hint
+EXCEPTIONS = {
+    "tunnels/zeek__doc_advanced_devel_plugins_connkey-vxlan-fivetuple-plugin-src_Traces_vxlan-overlapping-http-get.pcap":
+        "the same connection inside a tunnel and outside; the tool changes the ports outside only, so one becomes two",
+}
 KEEP = ("l7_protocol", "version", "type", "request_type", "request_domain", "request_resource", "response_status", "response_code",
         "request_length", "response_length", "start_time", "end_time", "trace_id", "x_request_id")
 
@@ -55,7 +60,7 @@ def compare(binary, path, folder):
 def main():
     binary = sys.argv[-1]
     base = corpus("corpus")
-    paths = captures(base) + captures(PCAPS)
+    paths = [p for p in captures(base) + captures(PCAPS) if os.path.relpath(p, base) not in EXCEPTIONS]
     bad = total = 0
     with tempfile.TemporaryDirectory(prefix="tapscope-ports-") as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, (reason, count) in zip(paths, pool.map(lambda p: compare(binary, p, folder), paths)):

@@ -1,4 +1,5 @@
 #include "dissect_harness.h"
+#include "transform.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -6,7 +7,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <zlib.h>
 
 enum { FIELDS = REQUEST_FIELD_COUNT + RECORD_ATTRIBUTES, TURNS = 4, CANARY = 0xa5, NOTES = 64 };
 
@@ -61,7 +61,7 @@ struct harness {
 	struct guard state;
 	struct exchange *first, **last;
 	struct buffer events;
-	uint8_t *scratch;
+	struct transforms *transforms;
 	struct note note[NOTES];
 	unsigned notes;
 	struct guard recalled; /* the note that was recalled last */
@@ -236,21 +236,9 @@ static int call_transform(struct dissect *d, unsigned kind, const void *data, si
 			  size_t *ret_len)
 {
 	struct harness *h = harness_of(d);
-	if (kind != TRANSFORM_ZLIB && kind != TRANSFORM_GZIP)
-		return -ENOTSUP;
-	if (!h->scratch)
-		h->scratch = must(malloc(DISSECT_TRANSFORM_MAX));
-	z_stream z = {.next_in = (Bytef *)(uintptr_t)data, .avail_in = (uInt)len};
-	z.next_out = h->scratch;
-	z.avail_out = DISSECT_TRANSFORM_MAX;
-	if (inflateInit2(&z, kind == TRANSFORM_GZIP ? 31 : 15) != Z_OK)
+	if (!h->transforms && transforms_new(&h->transforms) < 0)
 		must(NULL);
-	int r = inflate(&z, Z_FINISH);
-	bool full = !z.avail_out, short_of = !z.avail_in && (r == Z_OK || r == Z_BUF_ERROR);
-	*ret_data = h->scratch;
-	*ret_len = z.total_out;
-	inflateEnd(&z);
-	return r == Z_STREAM_END ? 0 : full ? -E2BIG : short_of ? 1 : -EINVAL;
+	return transforms_run(h->transforms, kind, data, len, ret_data, ret_len);
 }
 
 static void drop_note(struct harness *h, unsigned i)
@@ -420,6 +408,15 @@ static int call_feed(struct dissect *d, const void *data, size_t len)
 	return take(h, &h->inner[d->side], data, len, offer_inner) ? 0 : -E2BIG;
 }
 
+static void call_lost(struct dissect *d, size_t at)
+{
+	struct harness *h = harness_of(d);
+	offset_of(h, at);
+	if (!h->lossy && !h->midstream)
+		broken("passes bytes over although none were lost");
+	h->pairing_lost = true;
+}
+
 static const struct dissect_calls calls = {
     .begin = call_begin,
     .end = call_end,
@@ -431,6 +428,7 @@ static const struct dissect_calls calls = {
     .remember = call_remember,
     .recall = call_recall,
     .forget = call_forget,
+    .lost = call_lost,
 };
 
 /* ---- driving it ---- */
@@ -647,7 +645,7 @@ struct harness *harness_free(struct harness *h)
 	}
 	guard_free(&h->state);
 	buffer_free(&h->events);
-	free(h->scratch);
+	transforms_free(h->transforms);
 	drop_notes(h);
 	guard_free(&h->recalled);
 	free(h);
