@@ -4,7 +4,7 @@ BUILD = build
 
 .PHONY: all demo check test bench fuzz format clean
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) --quiet tapscope
+	@out=$$(ninja -C $(BUILD) tapscope) || { echo "$$out"; exit 1; }
 
 $(BUILD)/build.ninja:
 	@meson setup $(BUILD) > /dev/null

@@ -8,6 +8,8 @@
 
 /* Frames of a file that are looked at ahead, when there are several files to merge. */
 #define AHEAD 64
+/* Frames that the filter rejects before the caller is asked again whether it wants to go on. */
+#define REJECTED_MAX 65536
 
 struct merged {
 	struct reader reader;
@@ -138,14 +140,18 @@ static unsigned number_frames(struct capture_files *c, struct frame *frames, uns
 static int read_only_file(struct capture_files *c, struct frame *frames, unsigned max, struct error *e)
 {
 	struct reader *r = c->only;
+	uint64_t from = c->ordinal;
 	for (;;) {
 		int n = reader_read(r, frames, max, e);
 		if (n <= 0)
 			return n;
 		unsigned kept = number_frames(c, frames, (unsigned)n);
-		r->block->last_ordinal = c->ordinal;
-		if (kept)
+		if (kept) {
+			r->block->last_ordinal = frames[kept - 1].ordinal;
 			return (int)kept;
+		}
+		if (c->ordinal - from >= REJECTED_MAX)
+			return -EAGAIN;
 	}
 }
 
@@ -195,7 +201,7 @@ static int start_merge(struct capture_files *c, struct error *e)
 	while (c->started < c->count) {
 		struct merged *m = c->files[c->started];
 		int n = read_ahead(m, e);
-		if (n == -ENOBUFS)
+		if (n == -ENOBUFS || n == -EAGAIN)
 			return n;
 		if (n > 0)
 			heap_add(c, (struct candidate){m->frames[0].ts_ns, c->started});
@@ -210,7 +216,7 @@ static int start_merge(struct capture_files *c, struct error *e)
 static int refill_first(struct capture_files *c, struct merged *m, struct error *e)
 {
 	int n = read_ahead(m, e);
-	if (n == -ENOBUFS)
+	if (n == -ENOBUFS || n == -EAGAIN)
 		return n;
 	if (n > 0)
 		c->heap[0].ts_ns = m->frames[0].ts_ns;
@@ -243,7 +249,10 @@ static int read_merged(struct capture_files *c, struct frame *frames, unsigned m
 	if (x)
 		return x;
 	unsigned n = 0;
+	uint64_t from = c->ordinal;
 	while (n < max && c->heap_count) {
+		if (!n && c->ordinal - from >= REJECTED_MAX)
+			return -EAGAIN;
 		struct merged *m = c->files[c->heap[0].file];
 		if (m->head == m->count) {
 			/* Frames that are ready never wait for a file to be read. */
@@ -255,8 +264,10 @@ static int read_merged(struct capture_files *c, struct frame *frames, unsigned m
 			continue;
 		}
 		unsigned taken = take_run(c, m, frames + n, max - n);
-		n += number_frames(c, frames + n, taken);
-		m->reader.block->last_ordinal = c->ordinal;
+		unsigned kept = number_frames(c, frames + n, taken);
+		n += kept;
+		if (kept)
+			m->reader.block->last_ordinal = frames[n - 1].ordinal;
 		if (m->head < m->count) {
 			c->heap[0].ts_ns = m->frames[m->head].ts_ns;
 			sift_down(c);

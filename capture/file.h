@@ -49,7 +49,8 @@ struct capture_files *capture_files_close(struct capture_files *c);
  * capture_files_release() says so. A damaged or cut-off file gives all its whole frames first, then -EBADMSG once with
  * e (file name, byte offset, what is wrong); so does one that cannot be read on (-EIO, …) or whose new interface the
  * filter does not compile for
- * (-EINVAL). The other files of a merge go on: call again. */
+ * (-EINVAL). The other files of a merge go on: call again. -EAGAIN: nothing yet, since a signal came while it waited or
+ * the filter rejects everything: call again. */
 int capture_files_read(struct capture_files *c, struct frame *ret_frames, unsigned max, struct error *e);
 
 /* Frames with an ordinal up to this one are no longer needed. The reader calls it whenever it likes; without a call the

@@ -137,13 +137,12 @@ static ssize_t read_raw(struct input *in, uint8_t *to, size_t space, struct erro
 			in->offset += (uint64_t)n;
 			return n;
 		}
-		if (errno == EAGAIN) {
-			struct pollfd p = {.fd = in->fd, .events = POLLIN};
-			(void)poll(&p, 1, -1);
-		} else if (errno != EINTR) {
-			return error_set(e, -errno, "%s: cannot be read at byte %llu: %s", in->name,
-					 (unsigned long long)in->offset, strerror(errno));
-		}
+		if (errno == EAGAIN && poll(&(struct pollfd){.fd = in->fd, .events = POLLIN}, 1, -1) >= 0)
+			continue;
+		if (errno == EINTR) /* the caller may have been told to end */
+			return error_set(e, -EAGAIN, "%s: interrupted by a signal", in->name);
+		return error_set(e, -errno, "%s: cannot be read at byte %llu: %s", in->name,
+				 (unsigned long long)in->offset, strerror(errno));
 	}
 }
 

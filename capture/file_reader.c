@@ -192,7 +192,7 @@ int reader_read(struct reader *r, struct frame *ret_frames, unsigned max, struct
 			n = refill(r, e);
 		if (n > 0)
 			continue;
-		if (n != -ENOBUFS)
+		if (n != -ENOBUFS && n != -EAGAIN)
 			reader_close(r);
 		return n;
 	}

@@ -68,8 +68,8 @@ struct reader {
 /* Opens the file, reads its header and, of pcapng, all up to the first packet. 0 or -errno with e; then nothing is left
  * to close. */
 int reader_open(struct reader *r, struct reader_set *set, unsigned index, const char *path, struct error *e);
-/* Up to `max` frames; 0: the end. -EBADMSG, -EIO, …: the file ends here, with e. -ENOBUFS: release frames, call again.
- */
+/* Up to `max` frames; 0: the end. -EBADMSG, -EIO, …: the file ends here, with e. -ENOBUFS: release frames, call
+ * again. -EAGAIN: a signal came, call again. */
 int reader_read(struct reader *r, struct frame *ret_frames, unsigned max, struct error *e);
 void reader_close(struct reader *r);
 

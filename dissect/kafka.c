@@ -1,21 +1,21 @@
 /* kafka.c - Kafka: frames of requests and responses.
  *
- * Each frame tells its size. Its header is read at once, of its body only the beginning (VIEW_BYTES), which holds topics,
- * groups and most error codes; the rest is skipped unseen. A hole within a frame changes nothing but that its body may
- * not be read.
+ * Each frame tells its size. Its header is read at once, of its body only the beginning (VIEW_BYTES), which holds
+ * topics, groups and most error codes; the rest is skipped unseen. A hole within a frame changes nothing but that its
+ * body may not be read.
  *
- * A response tells nothing but its correlation id; key and version of the request with that id say how to read it. The first
- * error code in the body that is not 0 is the response's code, be it that of a topic, of a partition or of the whole;
- * kafka_error_is_servers() says whose fault it is. A response whose layout is not known has no status.
+ * A response tells nothing but its correlation id; key and version of the request with that id say how to read it. The
+ * first error code in the body that is not 0 is the response's code, be it that of a topic, of a partition or of the
+ * whole; kafka_error_is_servers() says whose fault it is. A response whose layout is not known has no status.
  *
- * Produce with acks=0 gets no response and leaves unpaired. After SaslHandshake of version 0 come tokens of the SASL mechanism,
- * in frames without header, one of the server for each of the client: they are passed over.
+ * Produce with acks=0 gets no response and leaves unpaired. After SaslHandshake of version 0 come tokens of the SASL
+ * mechanism, in frames without header, one of the server for each of the client: they are passed over.
  *
  * After a hole that is not within a frame. A request is looked for at every byte: a header with the client id that this
  * connection has, or one whose whole body is laid out as it should be. A response: a correlation id that is waited
- * for, in a frame whose whole body is laid out as the answer to that request; or, with any body, in the first bytes that
- * the server sends after the client has sent a request. Where a client gives the same id to one request after the other, its
- * responses are not paired any more after a loss. */
+ * for, in a frame whose whole body is laid out as the answer to that request; or, with any body, in the first bytes
+ * that the server sends after the client has sent a request. Where a client gives the same id to one request after the
+ * other, its responses are not paired any more after a loss. */
 #include "kafka_api.h"
 
 enum {
@@ -30,11 +30,11 @@ enum {
 enum kafka_attribute { ATTRIBUTE_CLIENT_ID, ATTRIBUTE_GROUP, ATTRIBUTE_PARTITION, ATTRIBUTE_TOPICS };
 
 static const struct dissect_attribute attributes[] = {
-	[ATTRIBUTE_CLIENT_ID] = {"kafka.client_id", false, "Client id of the request"},
-	[ATTRIBUTE_GROUP] = {"kafka.group", false, "Consumer group"},
-	[ATTRIBUTE_PARTITION] = {"kafka.partition", true, "First partition"},
-	[ATTRIBUTE_TOPICS] = {"kafka.topics", true, "Number of topics"},
-	{0},
+    [ATTRIBUTE_CLIENT_ID] = {"kafka.client_id", false, "Client id of the request"},
+    [ATTRIBUTE_GROUP] = {"kafka.group", false, "Consumer group"},
+    [ATTRIBUTE_PARTITION] = {"kafka.partition", true, "First partition"},
+    [ATTRIBUTE_TOPICS] = {"kafka.topics", true, "Number of topics"},
+    {0},
 };
 
 enum phase {
@@ -170,7 +170,7 @@ static void put_error(struct dissect *d, struct message *m, const struct kafka_f
 	}
 	message_set_status(m, kafka_error_is_servers(f->error) ? STATUS_SERVER_ERROR : STATUS_CLIENT_ERROR);
 	message_put_text(d, m, REQUEST_response_exception,
-	                 name ? text_make(name, strlen(name)) : decimal(number, f->error));
+			 name ? text_make(name, strlen(name)) : decimal(number, f->error));
 	if (f->message.at)
 		message_put_text(d, m, REQUEST_response_result, f->message);
 }
@@ -249,7 +249,7 @@ static void begin_request(struct dissect *d, struct kafka *k, struct side *s, si
 }
 
 static enum step parse_request(struct dissect *d, struct kafka *k, struct side *s, const uint8_t *data, size_t *at,
-                               size_t len)
+			       size_t len)
 {
 	struct kafka_request q;
 	const uint8_t *p = data + *at;
@@ -257,7 +257,7 @@ static enum step parse_request(struct dissect *d, struct kafka *k, struct side *
 	case DISSECT_UNSURE:
 		return STEP_MORE;
 	case DISSECT_NOT_MINE:
-		if (!k->sasl || load_be32(p) > KAFKA_FRAME_MAX)
+		if (!k->sasl || len - *at < SIZE_BYTES || load_be32(p) > KAFKA_FRAME_MAX)
 			return lost(d, k, s);
 		k->tokens++;
 		s->left = load_be32(p);
@@ -275,7 +275,7 @@ static enum step parse_request(struct dissect *d, struct kafka *k, struct side *
 }
 
 static enum step parse_response(struct dissect *d, struct kafka *k, struct side *s, const uint8_t *data, size_t *at,
-                                size_t len)
+				size_t len)
 {
 	const uint8_t *p = data + *at;
 	if (len - *at < RESPONSE_HEADER)
@@ -327,7 +327,8 @@ static enum dissect_verdict is_request(const struct kafka *k, const uint8_t *p, 
 }
 
 /* anchored: a frame may well begin here. */
-static enum dissect_verdict is_response(struct dissect *d, const struct kafka *k, const uint8_t *p, size_t n, bool anchored)
+static enum dissect_verdict is_response(struct dissect *d, const struct kafka *k, const uint8_t *p, size_t n,
+					bool anchored)
 {
 	if (n < RESPONSE_HEADER)
 		return DISSECT_UNSURE;
@@ -348,18 +349,19 @@ static enum dissect_verdict is_response(struct dissect *d, const struct kafka *k
 		return DISSECT_NOT_MINE;
 	bool flexible = kafka_is_flexible(api, version);
 	enum kafka_walked walked = kafka_walk(api->response, version, flexible, flexible && key != KAFKA_API_VERSIONS,
-	                                      p + RESPONSE_HEADER, size + SIZE_BYTES - RESPONSE_HEADER, 0, &f);
+					      p + RESPONSE_HEADER, size + SIZE_BYTES - RESPONSE_HEADER, 0, &f);
 	return walked == KAFKA_WALKED_ALL ? DISSECT_CERTAIN : DISSECT_NOT_MINE;
 }
 
 static enum step parse_search(struct dissect *d, struct kafka *k, struct side *s, const uint8_t *data, size_t *at,
-                              size_t len)
+			      size_t len)
 {
 	bool server = d->side == SIDE_SERVER;
 	size_t anchor = server && k->asked ? *at + k->mark : SIZE_MAX;
 	for (; *at < len; ++*at) {
 		const uint8_t *p = data + *at;
-		enum dissect_verdict v = server ? is_response(d, k, p, len - *at, *at == anchor) : is_request(k, p, len - *at);
+		enum dissect_verdict v =
+		    server ? is_response(d, k, p, len - *at, *at == anchor) : is_request(k, p, len - *at);
 		if (v == DISSECT_UNSURE)
 			break;
 		if (v == DISSECT_CERTAIN) {
@@ -400,7 +402,8 @@ static uint64_t kafka_parse(struct dissect *d, const uint8_t *data, size_t len)
 			if (at == len)
 				step = STEP_MORE;
 			else
-				step = server ? parse_response(d, k, s, data, &at, len) : parse_request(d, k, s, data, &at, len);
+				step = server ? parse_response(d, k, s, data, &at, len)
+					      : parse_request(d, k, s, data, &at, len);
 			break;
 		case PHASE_BODY:
 			seen = min_of((size_t)s->left, (size_t)VIEW_BYTES);
@@ -465,15 +468,15 @@ static void kafka_close(struct dissect *d)
 }
 
 const struct dissector dissector_kafka = {
-	.name = "kafka",
-	.title = "Kafka",
-	.ports = "9092",
-	.pairing = PAIR_BY_ID,
-	.tcp = true,
-	.state_size = sizeof(struct kafka),
-	.probe = kafka_probe,
-	.parse = kafka_parse,
-	.gap = kafka_gap,
-	.close = kafka_close,
-	.attributes = attributes,
+    .name = "kafka",
+    .title = "Kafka",
+    .ports = "9092",
+    .pairing = PAIR_BY_ID,
+    .tcp = true,
+    .state_size = sizeof(struct kafka),
+    .probe = kafka_probe,
+    .parse = kafka_parse,
+    .gap = kafka_gap,
+    .close = kafka_close,
+    .attributes = attributes,
 };

@@ -21,8 +21,8 @@ enum { KAFKA_NEVER_FLEXIBLE = 127 };
 
 struct kafka_api {
 	const char *name;
-	uint8_t version_max;    /* the latest that is known */
-	uint8_t flexible_since; /* KAFKA_NEVER_FLEXIBLE */
+	uint8_t version_max;            /* the latest that is known */
+	uint8_t flexible_since;         /* KAFKA_NEVER_FLEXIBLE */
 	const char *request, *response; /* layouts; NULL: not looked at */
 };
 
@@ -30,16 +30,16 @@ struct kafka_api {
 const struct kafka_api *kafka_api_find(unsigned key);
 /* "NOT_LEADER_OR_FOLLOWER"; NULL where the code is not known. */
 const char *kafka_error_name(int code);
-/* Whether the broker's or the cluster's state is to blame. */
+/* Whether the broker's or the cluster's state is to blame, as it is for codes that are not known. */
 bool kafka_error_is_servers(int code);
 
 /* What a body said. */
 struct kafka_fields {
 	struct text topic, group, key, message, records;
-	const uint8_t *topic_id;     /* 16 bytes; NULL: none */
-	uint32_t topics;             /* in the array with the first topic */
-	int32_t partition;           /* the first one */
-	int16_t acks, error;         /* the first that is not 0 */
+	const uint8_t *topic_id; /* 16 bytes; NULL: none */
+	uint32_t topics;         /* in the array with the first topic */
+	int32_t partition;       /* the first one */
+	int16_t acks, error;     /* the first that is not 0 */
 	bool has_partition, has_error;
 };
 
@@ -49,10 +49,10 @@ enum kafka_walked {
 	KAFKA_WALKED_WRONG /* this is no such body */
 };
 
-/* Reads `len` bytes of a body, of which `beyond` further ones are not at hand. tags: tagged fields stand in front, as those
- * of a flexible header do. */
-enum kafka_walked kafka_walk(const char *layout, unsigned version, bool flexible, bool tags, const uint8_t *data, size_t len,
-                             uint64_t beyond, struct kafka_fields *ret);
+/* Reads `len` bytes of a body, of which `beyond` further ones are not at hand. tags: tagged fields stand in front, as
+ * those of a flexible header do. */
+enum kafka_walked kafka_walk(const char *layout, unsigned version, bool flexible, bool tags, const uint8_t *data,
+			     size_t len, uint64_t beyond, struct kafka_fields *ret);
 
 /* Trace context out of the headers of the records (a record batch, message format 2). */
 void kafka_put_trace(struct dissect *d, struct message *m, struct text records);
@@ -65,17 +65,17 @@ static inline bool kafka_is_flexible(const struct kafka_api *api, unsigned versi
 enum {
 	KAFKA_FRAME_MAX = 256 * 1024 * 1024, /* brokers take 100 MiB unless they are told otherwise */
 	KAFKA_CLIENT_ID_MAX = 512,
-	KAFKA_HEADER = 14,                   /* size, API key, version, correlation id, length of the client id */
+	KAFKA_HEADER = 14, /* size, API key, version, correlation id, length of the client id */
 };
 
 /* The beginning of a request. */
 struct kafka_request {
 	const struct kafka_api *api;
-	uint32_t size;       /* of what follows the size */
+	uint32_t size; /* of what follows the size */
 	uint8_t key, version;
 	uint32_t correlation;
-	struct text client;  /* absent: null */
-	uint32_t header;     /* bytes up to the end of the client id */
+	struct text client; /* absent: null */
+	uint32_t header;    /* bytes up to the end of the client id */
 };
 
 /* CERTAIN: it may be the beginning of a request, and is read; UNSURE: more bytes are needed. */

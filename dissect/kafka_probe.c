@@ -1,14 +1,15 @@
 /* kafka_probe.c - what the beginning of a Kafka request looks like.
  *
- * Size, API key, version and client id leave many an odd chance (SMPP and PostgreSQL begin alike), so the body is read as
- * well: it must be laid out as such a request is, and end where its size says. Of a request that goes on beyond the
+ * Size, API key, version and client id leave many an odd chance (SMPP and PostgreSQL begin alike), so the body is read
+ * as well: it must be laid out as such a request is, and end where its size says. Of a request that goes on beyond the
  * bytes at hand that much is believed if its client has a name. A response shows nothing of what it is. */
 #include "kafka_api.h"
 
 enum {
-	VERSIONS_LATER = 8,    /* a broker of tomorrow */
+	VERSIONS_LATER = 8, /* a broker of tomorrow */
 	WHOLE_BYTES_MAX = 4096,
-	EVIDENCE_BYTES = 16,   /* of a body that is not at hand as a whole */
+	EVIDENCE_BYTES = 16, /* of a body that is not at hand as a whole */
+	CLIENT_NAME_MIN = 2,
 };
 
 static bool is_client_id(const uint8_t *p, size_t n)
@@ -33,7 +34,8 @@ enum dissect_verdict kafka_request_read(const uint8_t *p, size_t n, struct kafka
 	ret->api = kafka_api_find(ret->key);
 	if (!ret->api || ret->version > ret->api->version_max + VERSIONS_LATER)
 		return DISSECT_NOT_MINE;
-	bool anonymous = ret->key == KAFKA_CONTROLLED_SHUTDOWN && !ret->version; /* the only header without a client id */
+	bool anonymous =
+	    ret->key == KAFKA_CONTROLLED_SHUTDOWN && !ret->version; /* the only header without a client id */
 	ret->header = anonymous ? KAFKA_HEADER - 2 : KAFKA_HEADER;
 	if (ret->size + 4 < ret->header)
 		return DISSECT_NOT_MINE;
@@ -65,8 +67,8 @@ bool kafka_body_is_right(const struct kafka_request *r, const uint8_t *p, size_t
 		return false;
 	if (!r->api->request)
 		return true;
-	enum kafka_walked walked = kafka_walk(r->api->request, r->version, flexible, flexible, p + r->header, seen, size - seen,
-	                                      &fields);
+	enum kafka_walked walked =
+	    kafka_walk(r->api->request, r->version, flexible, flexible, p + r->header, seen, size - seen, &fields);
 	*ret_all = walked == KAFKA_WALKED_ALL;
 	return walked != KAFKA_WALKED_WRONG;
 }
@@ -82,14 +84,11 @@ enum dissect_verdict kafka_probe(struct dissect_probe *p)
 		return v;
 	if (!kafka_body_is_right(&r, p->data, p->len, &all))
 		return DISSECT_NOT_MINE;
-	size_t body = p->len - r.header;
-	bool whole = p->len >= r.size + 4u;
-	if (!all && (whole || body < EVIDENCE_BYTES || r.client.len < 2)) {
-		if (whole && r.client.len >= 2 && !r.api->request)
-			goto certain; /* its body is not known, but its name */
-		return whole || r.size > WHOLE_BYTES_MAX ? DISSECT_NOT_MINE : DISSECT_UNSURE;
+	bool whole = p->len >= r.size + 4u, named = r.client.len >= CLIENT_NAME_MIN;
+	if (whole ? !all && (!named || r.api->request) : !named || p->len - r.header < EVIDENCE_BYTES) {
+		bool too_large = !named && r.size > WHOLE_BYTES_MAX;
+		return whole || too_large ? DISSECT_NOT_MINE : DISSECT_UNSURE;
 	}
-certain:
 	p->ret_side = SIDE_CLIENT;
 	return DISSECT_CERTAIN;
 }

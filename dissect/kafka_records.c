@@ -109,12 +109,12 @@ static int unpack_snappy(struct dissect *d, struct text t, const uint8_t **ret_d
 }
 
 static int unpack(struct dissect *d, unsigned compression, struct text t, bool whole, const uint8_t **ret_data,
-                  size_t *ret_len)
+		  size_t *ret_len)
 {
 	static const uint8_t kinds[] = {
-		[COMPRESSION_GZIP] = TRANSFORM_GZIP,
-		[COMPRESSION_LZ4] = TRANSFORM_LZ4_FRAME,
-		[COMPRESSION_ZSTD] = TRANSFORM_ZSTD,
+	    [COMPRESSION_GZIP] = TRANSFORM_GZIP,
+	    [COMPRESSION_LZ4] = TRANSFORM_LZ4_FRAME,
+	    [COMPRESSION_ZSTD] = TRANSFORM_ZSTD,
 	};
 	*ret_len = 0;
 	if (compression == COMPRESSION_SNAPPY)

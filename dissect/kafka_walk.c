@@ -5,7 +5,7 @@ enum { VARINT_BYTES_MAX = 5 };
 
 struct walk {
 	const uint8_t *at, *end;
-	uint64_t beyond;        /* bytes of the body behind `end` */
+	uint64_t beyond; /* bytes of the body behind `end` */
 	struct kafka_fields *fields;
 	unsigned version;
 	bool flexible;
@@ -236,16 +236,16 @@ static const char *walk_fields(struct walk *w, const char *p)
 	return *p ? p + 1 : p;
 }
 
-enum kafka_walked kafka_walk(const char *layout, unsigned version, bool flexible, bool tags, const uint8_t *data, size_t len,
-                             uint64_t beyond, struct kafka_fields *ret)
+enum kafka_walked kafka_walk(const char *layout, unsigned version, bool flexible, bool tags, const uint8_t *data,
+			     size_t len, uint64_t beyond, struct kafka_fields *ret)
 {
 	struct walk w = {
-		.at = data,
-		.end = data + len,
-		.beyond = beyond,
-		.fields = ret,
-		.version = version,
-		.flexible = flexible,
+	    .at = data,
+	    .end = data + len,
+	    .beyond = beyond,
+	    .fields = ret,
+	    .version = version,
+	    .flexible = flexible,
 	};
 	*ret = (struct kafka_fields){.acks = -1};
 	if (tags)

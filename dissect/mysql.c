@@ -1,24 +1,25 @@
 /* The MySQL and MariaDB client/server protocol.
  *
- * One request for each command, and one, LOGIN, for the answer to the greeting. A response begins with the server's first
- * packet after the request (for a login: the first round of authentication) and ends with the last packet of the last
- * result. COM_QUIT, COM_STMT_CLOSE and COM_STMT_SEND_LONG_DATA have none. An error that answers nothing ("Too many
- * connections" in place of the greeting, a shutdown) is a response alone. After a request for TLS the connection is TLS's.
+ * One request for each command, and one, LOGIN, for the answer to the greeting. A response begins with the server's
+ * first packet after the request (for a login: the first round of authentication) and ends with the last packet of the
+ * last result. COM_QUIT, COM_STMT_CLOSE and COM_STMT_SEND_LONG_DATA have none. An error that answers nothing ("Too many
+ * connections" in place of the greeting, a shutdown) is a response alone. After a request for TLS the connection is
+ * TLS's.
  *
- *   request_type COM_QUERY, …, LOGIN · request_domain the database · request_resource the statement, also of a prepared one
- *   that is executed; a database, table, file or connection where the command names one · endpoint see sql.h · version the
- *   server's · response_code and response_exception ("42S02: Table …") of an error · sql_affected_rows, summed up over
- *   the results of one request
+ *   request_type COM_QUERY, …, LOGIN · request_domain the database · request_resource the statement, also of a prepared
+ * one that is executed; a database, table, file or connection where the command names one · endpoint see sql.h ·
+ * version the server's · response_code and response_exception ("42S02: Table …") of an error · sql_affected_rows,
+ * summed up over the results of one request
  *
- * Statements that set passwords have their literals hidden, whatever is configured; what authentication exchanges is never
- * looked at. Values of rows are skipped unseen.
+ * Statements that set passwords have their literals hidden, whatever is configured; what authentication exchanges is
+ * never looked at. Values of rows are skipped unseen.
  *
- * Where the login was not seen, what depends on it is taken from what is seen: whether EOF packets are sent, whether queries
- * carry attributes, whether packets are compressed.
+ * Where the login was not seen, what depends on it is taken from what is seen: whether EOF packets are sent, whether
+ * queries carry attributes, whether packets are compressed.
  *
- * Compressed packets hold an inner stream of packets, which is fed to nested(). One that is too long to be held (it can have
- * 16 MB) is decompressed as far as it can be held: that is enough for a statement, whose packet's length is then known,
- * and for the beginning of a result. */
+ * Compressed packets hold an inner stream of packets, which is fed to nested(). One that is too long to be held (it can
+ * have 16 MB) is decompressed as far as it can be held: that is enough for a statement, whose packet's length is then
+ * known, and for the beginning of a result. */
 #include "mysql.h"
 
 #define COMPRESSED_HELD_MAX (48 * 1024)
@@ -105,15 +106,24 @@ static void packet_passed(struct dissect *d, struct mysql_state *st, size_t at)
 		dissect_become(d, &dissector_tls);
 }
 
-/* Where a message begins again, from `at` on; `len` where none does. Sets sync->synced. */
-static size_t seek(struct dissect *d, struct mysql_state *st, struct mysql_sync *sync, const uint8_t *data, size_t len,
-                   size_t at, bool nested)
+/* Bytes up to here were not understood, and messages may be among them. */
+static void pass_over(struct dissect *d, struct mysql_state *st, size_t to, bool nested)
+{
+	if (nested)
+		st->side[d->side].nested_lost = true; /* places are known to the one who feeds only */
+	else
+		dissect_lost(d, to);
+}
+
+static size_t find_start(struct dissect *d, struct mysql_state *st, struct mysql_sync *sync, const uint8_t *data,
+			 size_t len, size_t at, bool nested)
 {
 	bool client = d->side == SIDE_CLIENT;
 	for (; at < len; at++) {
 		enum mysql_start plain = START_NO, compressed = START_NO;
 		if (nested || st->framing != FRAMING_COMPRESSED)
-			plain = client ? mysql_client_start(data + at, len - at) : mysql_server_start(data + at, len - at);
+			plain =
+			    client ? mysql_client_start(data + at, len - at) : mysql_server_start(data + at, len - at);
 		if (!nested && st->framing != FRAMING_PLAIN)
 			compressed = mysql_compressed_start(data + at, len - at, client);
 		enum mysql_start enough = sync->adrift ? START_STRONG : START_WEAK;
@@ -131,6 +141,16 @@ static size_t seek(struct dissect *d, struct mysql_state *st, struct mysql_sync 
 		sync->adrift = true;
 	}
 	return len;
+}
+
+/* Where a message begins again, from `at` on; `len` where none does. Sets sync->synced. */
+static size_t seek(struct dissect *d, struct mysql_state *st, struct mysql_sync *sync, const uint8_t *data, size_t len,
+		   size_t at, bool nested)
+{
+	size_t found = find_start(d, st, sync, data, len, at, nested);
+	if (found > at)
+		pass_over(d, st, found, nested);
+	return found;
 }
 
 /* A response whose end we did not see: the next one begins although it is not over. */
@@ -154,7 +174,7 @@ static enum mysql_look look(struct dissect *d, struct mysql_state *st, const str
 
 /* Rows, which are nearly all that a server sends, as long as they are whole; returns what is behind them. */
 static size_t skip_rows(struct mysql_state *st, struct mysql_side *side, const uint8_t *data, size_t len, size_t at,
-                        bool nested)
+			bool nested)
 {
 	uint64_t rows = 0;
 	uint8_t seq = side->seq;
@@ -176,7 +196,7 @@ static size_t skip_rows(struct mysql_state *st, struct mysql_side *side, const u
 
 /* The packets in data[at, len); returns how far it came, more than len where the rest of one is to be skipped. */
 static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, size_t at,
-                              bool nested)
+			      bool nested)
 {
 	struct mysql_side *side = &st->side[d->side];
 	struct mysql_sync *sync = nested ? &side->inner : &side->outer;
@@ -198,15 +218,20 @@ static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const u
 		if (len - at < MYSQL_HEADER)
 			break;
 		struct mysql_packet p = {
-			.at = data + at + MYSQL_HEADER,
-			.len = mysql_le24(data + at),
-			.seq = data[at + 3],
-			.nested = nested,
-			.offset = at,
+		    .at = data + at + MYSQL_HEADER,
+		    .len = mysql_le24(data + at),
+		    .seq = data[at + 3],
+		    .ahead = len - at,
+		    .nested = nested,
+		    .offset = at,
 		};
 		p.have = min_of(len - at - MYSQL_HEADER, (size_t)p.len);
 		if (!side->continued) {
 			enum mysql_look seen = look(d, st, &p);
+			if (seen == LOOK_ASTRAY) {
+				*sync = (struct mysql_sync){.adrift = true};
+				continue;
+			}
 			if (seen == LOOK_BAD)
 				dissect_fail(d);
 			if (seen != LOOK_DONE)
@@ -226,11 +251,13 @@ static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const u
 }
 
 /* Bytes in front of the place where a message should begin. */
-static size_t skip_stale(struct mysql_sync *sync, size_t len)
+static size_t skip_stale(struct dissect *d, struct mysql_state *st, struct mysql_sync *sync, size_t len, size_t at)
 {
-	size_t n = min_of((size_t)sync->stale, len);
+	size_t n = min_of((size_t)sync->stale, len - at);
 	sync->stale -= (uint32_t)n;
-	return n;
+	if (n)
+		pass_over(d, st, at + n, sync == &st->side[d->side].inner);
+	return at + n;
 }
 
 static uint64_t mysql_nested(struct dissect *d, const uint8_t *data, size_t len)
@@ -243,7 +270,7 @@ static uint64_t mysql_nested(struct dissect *d, const uint8_t *data, size_t len)
 	side->inner.held = 0;
 	if (side->drop)
 		return len;
-	at += skip_stale(&side->inner, len - at);
+	at = skip_stale(d, st, &side->inner, len, at);
 	uint64_t n = parse_packets(d, st, data, len, at, true);
 	if (n > len) {
 		side->drop = n - len;
@@ -265,6 +292,10 @@ static void feed(struct dissect *d, const uint8_t *data, size_t len, size_t from
 		data += n;
 		len -= n;
 	}
+	struct mysql_state *st = d->state;
+	if (st->side[d->side].nested_lost && !d->failed)
+		dissect_lost(d, to);
+	st->side[d->side].nested_lost = false;
 }
 
 /* `missing` bytes of the inner stream cannot be had. */
@@ -277,7 +308,8 @@ static void lose_nested(struct dissect *d, struct mysql_state *st, uint64_t miss
 		feed(d, (const uint8_t *)"", 1, from, to);
 		return;
 	}
-	/* Whole messages may be among them. Of the server's, only the one under way can be, when it answers the last request. */
+	/* Whole messages may be among them. Of the server's, only the one under way can be, when it answers the last
+	 * request. */
 	if (d->side == SIDE_CLIENT || st->unanswered) {
 		dissect_fail(d);
 		return;
@@ -290,8 +322,10 @@ static void lose_nested(struct dissect *d, struct mysql_state *st, uint64_t miss
 	side->inner = (struct mysql_sync){.adrift = true};
 }
 
-/* The compressed packet whose payload, as much of it as is held, is data[from, to); `plain` bytes come out of the whole. */
-static void decompress(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t from, size_t to, size_t plain)
+/* The compressed packet whose payload, as much of it as is held, is data[from, to); `plain` bytes come out of the
+ * whole. */
+static void decompress(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t from, size_t to,
+		       size_t plain)
 {
 	bool zstd = to - from >= 4 && load_be32(data + from) == 0x28b52ffd;
 	const uint8_t *out = NULL;
@@ -324,7 +358,8 @@ static uint64_t parse_compressed(struct dissect *d, struct mysql_state *st, cons
 			begin = at = seek(d, st, &side->outer, data, len, at, false);
 		if (!side->outer.synced || len - at < MYSQL_COMPRESSED_HEADER)
 			break;
-		size_t payload = mysql_le24(data + at), plain = mysql_le24(data + at + 4), from = at + MYSQL_COMPRESSED_HEADER;
+		size_t payload = mysql_le24(data + at), plain = mysql_le24(data + at + 4),
+		       from = at + MYSQL_COMPRESSED_HEADER;
 		if (!plain && payload && from == len)
 			break;
 		if (!plain) {
@@ -347,11 +382,11 @@ static uint64_t mysql_parse(struct dissect *d, const uint8_t *data, size_t len)
 {
 	struct mysql_state *st = d->state;
 	struct mysql_sync *sync = &st->side[d->side].outer;
-	uint64_t at = skip_stale(sync, len);
+	uint64_t at = skip_stale(d, st, sync, len, 0);
 	for (;;) {
 		uint8_t framing = st->framing;
 		at = framing == FRAMING_COMPRESSED ? parse_compressed(d, st, data, len, at)
-		                                   : parse_packets(d, st, data, len, at, false);
+						   : parse_packets(d, st, data, len, at, false);
 		/* the first packets tell how they lie, and the login's end may change it */
 		if (at > len || st->framing == framing || d->failed || d->become) {
 			sync->held = at < len ? (uint32_t)(len - at) : 0;
@@ -368,8 +403,9 @@ static void mysql_gap(struct dissect *d, uint64_t missing maybe_unused)
 
 	*side = (struct mysql_side){.seq = seq};
 	if (d->side == SIDE_CLIENT) {
-		/* Small numbers look like commands: here nothing weak is believed until the server has answered something. */
-		side->outer.adrift = side->inner.adrift = true;
+		/* Small numbers look like commands: nothing weak is believed in the middle of what was lost, but only
+		 * when the server has answered it. */
+		side->outer.adrift = side->inner.adrift = !st->surplus;
 		st->last_tag = 0;
 	} else {
 		st->phase = PHASE_IDLE;
@@ -386,29 +422,29 @@ static void mysql_gap(struct dissect *d, uint64_t missing maybe_unused)
 }
 
 static const struct dissect_attribute attributes[] = {
-	[ATTR_USER] = {"mysql.user", false, "Who logs in"},
-	[ATTR_CONNECTION_ID] = {"mysql.connection_id", true, "The server's number of the connection"},
-	[ATTR_AUTH_PLUGIN] = {"mysql.auth_plugin", false, "How a login was checked"},
-	[ATTR_PROGRAM] = {"mysql.program", false, "The client's program or library, as it calls itself at login"},
-	[ATTR_STATEMENT_ID] = {"mysql.statement_id", true, "The server's number of a prepared statement"},
-	[ATTR_PARAMETERS] = {"mysql.parameters", false, "Values that a prepared statement was executed with"},
-	[ATTR_QUERY_ATTRIBUTES] = {"mysql.query_attributes", false, "Names and values that went with a statement"},
-	[ATTR_LOCAL_INFILE] = {"mysql.local_infile", false, "The client's file that the server asked for"},
-	[ATTR_ROWS] = {"mysql.rows", true, "Rows of all results"},
-	[ATTR_WARNINGS] = {"mysql.warnings", true, "Warnings of all results; absent when none"},
-	{0},
+    [ATTR_USER] = {"mysql.user", false, "Who logs in"},
+    [ATTR_CONNECTION_ID] = {"mysql.connection_id", true, "The server's number of the connection"},
+    [ATTR_AUTH_PLUGIN] = {"mysql.auth_plugin", false, "How a login was checked"},
+    [ATTR_PROGRAM] = {"mysql.program", false, "The client's program or library, as it calls itself at login"},
+    [ATTR_STATEMENT_ID] = {"mysql.statement_id", true, "The server's number of a prepared statement"},
+    [ATTR_PARAMETERS] = {"mysql.parameters", false, "Values that a prepared statement was executed with"},
+    [ATTR_QUERY_ATTRIBUTES] = {"mysql.query_attributes", false, "Names and values that went with a statement"},
+    [ATTR_LOCAL_INFILE] = {"mysql.local_infile", false, "The client's file that the server asked for"},
+    [ATTR_ROWS] = {"mysql.rows", true, "Rows of all results"},
+    [ATTR_WARNINGS] = {"mysql.warnings", true, "Warnings of all results; absent when none"},
+    {0},
 };
 
 const struct dissector dissector_mysql = {
-	.name = "mysql",
-	.title = "MySQL",
-	.ports = "3306",
-	.pairing = PAIR_IN_ORDER,
-	.tcp = true,
-	.state_size = sizeof(struct mysql_state),
-	.probe = mysql_probe,
-	.parse = mysql_parse,
-	.gap = mysql_gap,
-	.nested = mysql_nested,
-	.attributes = attributes,
+    .name = "mysql",
+    .title = "MySQL",
+    .ports = "3306",
+    .pairing = PAIR_IN_ORDER,
+    .tcp = true,
+    .state_size = sizeof(struct mysql_state),
+    .probe = mysql_probe,
+    .parse = mysql_parse,
+    .gap = mysql_gap,
+    .nested = mysql_nested,
+    .attributes = attributes,
 };

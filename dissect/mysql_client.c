@@ -4,19 +4,41 @@
 #include "trace_context.h"
 
 #define LOGIN_LOOK 4096
-#define PARAMETERS_MAX 2048 /* of a statement that are looked at */
-#define LONG_DATA_MAX 256   /* … whose value may have gone ahead */
+#define PARAMETERS_MAX 2048       /* of a statement that are looked at */
+#define LONG_DATA_MAX 256         /* … whose value may have gone ahead */
 #define LAST_STATEMENT UINT32_MAX /* MariaDB: the statement prepared last */
 
 static const struct text command_names[] = {
 #define NAME(command) [COM_##command] = {"COM_" #command, sizeof("COM_" #command) - 1}
-	NAME(QUIT), NAME(INIT_DB), NAME(QUERY), NAME(FIELD_LIST), NAME(CREATE_DB), NAME(DROP_DB), NAME(REFRESH),
-	NAME(SHUTDOWN), NAME(STATISTICS), NAME(PROCESS_INFO), NAME(PROCESS_KILL), NAME(DEBUG), NAME(PING),
-	NAME(CHANGE_USER), NAME(BINLOG_DUMP), NAME(REGISTER_SLAVE), NAME(STMT_PREPARE), NAME(STMT_EXECUTE),
-	NAME(STMT_SEND_LONG_DATA), NAME(STMT_CLOSE), NAME(STMT_RESET), NAME(SET_OPTION), NAME(STMT_FETCH),
-	NAME(BINLOG_DUMP_GTID), NAME(RESET_CONNECTION), NAME(CLONE), NAME(STMT_BULK_EXECUTE),
+    NAME(QUIT),
+    NAME(INIT_DB),
+    NAME(QUERY),
+    NAME(FIELD_LIST),
+    NAME(CREATE_DB),
+    NAME(DROP_DB),
+    NAME(REFRESH),
+    NAME(SHUTDOWN),
+    NAME(STATISTICS),
+    NAME(PROCESS_INFO),
+    NAME(PROCESS_KILL),
+    NAME(DEBUG),
+    NAME(PING),
+    NAME(CHANGE_USER),
+    NAME(BINLOG_DUMP),
+    NAME(REGISTER_SLAVE),
+    NAME(STMT_PREPARE),
+    NAME(STMT_EXECUTE),
+    NAME(STMT_SEND_LONG_DATA),
+    NAME(STMT_CLOSE),
+    NAME(STMT_RESET),
+    NAME(SET_OPTION),
+    NAME(STMT_FETCH),
+    NAME(BINLOG_DUMP_GTID),
+    NAME(RESET_CONNECTION),
+    NAME(CLONE),
+    NAME(STMT_BULK_EXECUTE),
 #undef NAME
-	[MYSQL_LOGIN] = {"LOGIN", 5},
+    [MYSQL_LOGIN] = {"LOGIN", 5},
 };
 
 static bool is_unanswered(unsigned command)
@@ -36,6 +58,7 @@ static void begin(struct dissect *d, struct mysql_state *st, const struct mysql_
 	side->begun = true;
 	side->shown = 0;
 	side->seq = p->seq;
+	st->surplus = false;
 	message_put_text(d, m, REQUEST_request_type, command_names[command]);
 	if (st->version_len)
 		message_put(d, m, REQUEST_version, st->version, st->version_len);
@@ -121,6 +144,22 @@ static void put_statement(struct dissect *d, struct mysql_state *st, struct text
 		message_put(d, m, REQUEST_endpoint, text, n);
 }
 
+/* Puts a statement of which the packet says that there is more, in case that the rest is lost: at lengths that do not
+ * depend on how the bytes come in pieces, and not many times. */
+static void put_incomplete(struct dissect *d, struct mysql_state *st, struct text t)
+{
+	struct mysql_side *side = client(st);
+	uint32_t step = 16;
+	while (step * 2 <= t.len)
+		step *= 2;
+	if (step + step / 2 <= t.len)
+		step += step / 2;
+	if (step > t.len || step <= side->shown)
+		return;
+	side->shown = t.len = step;
+	put_statement(d, st, t);
+}
+
 /* ---- attributes and parameters ---- */
 
 struct parameters {
@@ -150,7 +189,7 @@ static bool read_types(struct parameters *ps, struct cursor *c)
 }
 
 static void put_values(struct dissect *d, struct mysql_state *st, struct parameters *ps, struct cursor *c,
-                       const uint8_t *long_data, size_t long_len)
+		       const uint8_t *long_data, size_t long_len)
 {
 	struct message *m = client(st)->message;
 	char values[MYSQL_TEXT_MAX + 1], attributes[MYSQL_TEXT_MAX + 1];
@@ -186,7 +225,8 @@ static void put_values(struct dissect *d, struct mysql_state *st, struct paramet
 			put_trace(d, m, text);
 		if (hide)
 			mysql_write(w, "?", 1);
-		if (!mysql_write_value(hide ? &nothing : w, c, type) || (value.len == size && ps->named_from >= ps->count))
+		if (!mysql_write_value(hide ? &nothing : w, c, type) ||
+		    (value.len == size && ps->named_from >= ps->count))
 			break;
 	}
 	if (value.len && !hide)
@@ -195,15 +235,16 @@ static void put_values(struct dissect *d, struct mysql_state *st, struct paramet
 		message_put_attribute(d, m, ATTR_QUERY_ATTRIBUTES, attributes, attribute.len);
 }
 
-/* COM_QUERY: attributes in front of the statement, where the client said that it sends them; without its login, the count of
- * sets tells, which is always 1, as no statement has that for its second byte. */
+/* COM_QUERY: attributes in front of the statement, where the client said that it sends them; without its login, the
+ * count of sets tells, which is always 1, as no statement has that for its second byte. */
 static enum mysql_look query(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p)
 {
 	struct cursor c = mysql_cursor(p);
 	cursor_skip(&c, 1);
 	if (!mysql_has(p, 3))
 		return LOOK_MORE;
-	bool attributes = st->capabilities_known ? st->capabilities & CLIENT_QUERY_ATTRIBUTES : p->have >= 3 && p->at[2] == 1;
+	bool attributes =
+	    st->capabilities_known ? st->capabilities & CLIENT_QUERY_ATTRIBUTES : p->have >= 3 && p->at[2] == 1;
 	if (attributes) {
 		struct parameters ps;
 		ps.count = (uint32_t)min_of(mysql_lenenc(&c), (uint64_t)UINT16_MAX);
@@ -216,25 +257,24 @@ static enum mysql_look query(struct dissect *d, struct mysql_state *st, const st
 			struct mysql_writer nothing = {.out = NULL, .size = 0};
 			for (uint32_t i = 0; complete && i < ps.count; i++)
 				if (!(ps.nulls[i / 8] >> i % 8 & 1))
-					complete = i < PARAMETERS_MAX &&
-						   mysql_write_value(&nothing, &rest, load_le16(ps.type + 2 * (size_t)i));
+					complete =
+					    i < PARAMETERS_MAX &&
+					    mysql_write_value(&nothing, &rest, load_le16(ps.type + 2 * (size_t)i));
 			if (!complete)
 				return mysql_has(p, MYSQL_LOOK_MAX) ? LOOK_DONE : LOOK_MORE;
 			c = rest;
 			if (!client(st)->shown)
 				put_values(d, st, &ps, &values, NULL, 0);
+			client(st)->shown = max_of(client(st)->shown, 1u);
 		}
 	}
 	struct text statement = text_make(c.at, cursor_left(&c));
 	size_t before = (size_t)(c.at - p->at);
-	bool complete = mysql_has(p, before + text_max(d) + 1);
-	if (!complete && statement.len <= 2 * client(st)->shown)
+	if (!mysql_has(p, before + text_max(d) + 1)) {
+		put_incomplete(d, st, statement);
 		return LOOK_MORE;
-	/* an incomplete one is put, too, in case that the rest is lost */
-	client(st)->shown = statement.len;
+	}
 	put_statement(d, st, statement);
-	if (!complete)
-		return LOOK_MORE;
 	char text[256];
 	size_t n = sql_endpoint(cut_statement(d, statement), text, sizeof text);
 	if (n > 4 && !memcmp(text, "USE ", 4))
@@ -245,13 +285,11 @@ static enum mysql_look query(struct dissect *d, struct mysql_state *st, const st
 static enum mysql_look prepare(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p)
 {
 	struct text statement = text_make(p->at + 1, p->have - 1);
-	bool complete = mysql_has(p, 1 + text_max(d) + 1);
-	if (!complete && statement.len <= 2 * client(st)->shown)
+	if (!mysql_has(p, 1 + text_max(d) + 1)) {
+		put_incomplete(d, st, statement);
 		return LOOK_MORE;
-	client(st)->shown = statement.len;
+	}
 	put_statement(d, st, statement);
-	if (!complete)
-		return LOOK_MORE;
 	_Alignas(struct mysql_prepared) char note[sizeof(struct mysql_prepared) + MYSQL_TEXT_MAX + 1];
 	struct mysql_prepared *prepared = (struct mysql_prepared *)note;
 	/* an execution may come before the server has told the number of parameters */
@@ -283,8 +321,8 @@ static int put_prepared(struct dissect *d, struct mysql_state *st, uint32_t id)
 	return prepared->parameters;
 }
 
-/* Id, flags of the cursor, count of iterations (1); then, where there are parameters: their number (where the client sends
- * attributes), NULLs, types if they are bound anew, values. */
+/* Id, flags of the cursor, count of iterations (1); then, where there are parameters: their number (where the client
+ * sends attributes), NULLs, types if they are bound anew, values. */
 static enum mysql_look execute(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p)
 {
 	struct cursor c = mysql_cursor(p);
@@ -433,6 +471,8 @@ static void put_plugin(struct dissect *d, struct mysql_state *st, struct text pl
 static void connect_attributes(struct dissect *d, struct mysql_state *st, struct cursor *c)
 {
 	struct text all = mysql_lenenc_text(c), program = {0};
+	if (!all.len)
+		return;
 	struct cursor list = cursor_make(all.at, all.len);
 	while (cursor_left(&list)) {
 		struct text key = mysql_lenenc_text(&list), value = mysql_lenenc_text(&list);
@@ -596,7 +636,7 @@ static enum mysql_look further_packet(struct dissect *d, struct mysql_state *st,
 		return login(d, st, p);
 	if (st->authenticating || p->nested || p->seq > 2)
 		return LOOK_DONE;
-	enum mysql_start v = st->greeted ? START_STRONG : mysql_client_start(p->at - MYSQL_HEADER, p->have + MYSQL_HEADER);
+	enum mysql_start v = st->greeted ? START_STRONG : mysql_client_start(p->at - MYSQL_HEADER, p->ahead);
 	if (v == START_MORE)
 		return LOOK_MORE;
 	return v == START_STRONG ? login(d, st, p) : LOOK_DONE;

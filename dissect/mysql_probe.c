@@ -1,9 +1,11 @@
-/* Does a message begin here? Asked at a flow's first bytes, and to find the next message after a loss. The answer depends
- * on a bounded number of bytes behind the place, never on how many happen to be at hand. */
+/* Does a message begin here? Asked at a flow's first bytes, and to find the next message after a loss. The answer
+ * depends on a bounded number of bytes behind the place, never on how many happen to be at hand. */
 #include "mysql.h"
 #include "sql.h"
 
-#define NAME_LOOK 48    /* bytes of a name or statement that are looked at */
+#define NAME_LOOK 48 /* bytes of a name or statement that are looked at */
+#define OK_LOOK 40   /* of an OK: all numbers, and the beginning of its text */
+#define SESSION_STATE_CHANGED 0x4000u
 #define PROBE_LOOK 4096 /* of a packet whose end may decide whose it is */
 
 static bool is_printable(const uint8_t *at, size_t len)
@@ -38,7 +40,8 @@ static enum mysql_start statement_start(const uint8_t *at, size_t len, size_t wa
 		i++;
 	if (i == n)
 		return n < look ? START_MORE : START_NO;
-	bool comment = at[i] == '#' || (i + 1 < n && ((at[i] == '/' && at[i + 1] == '*') || (at[i] == '-' && at[i + 1] == '-')));
+	bool comment =
+	    at[i] == '#' || (i + 1 < n && ((at[i] == '/' && at[i + 1] == '*') || (at[i] == '-' && at[i + 1] == '-')));
 	if (comment) {
 		size_t to = min_of(i + 10, look);
 		for (size_t k = i; k < min_of(to, n); k++)
@@ -237,20 +240,30 @@ static enum mysql_start ok_start(const uint8_t *at, size_t len)
 	if (payload == 12 || payload == 13) {
 		if (len < 14)
 			return START_MORE;
-		if (!at[13] && !at[8] && load_le32(at + 9)) {
-			enum mysql_start v = definition_start(at, len, MYSQL_HEADER + payload);
+		if (!at[13] && !at[8]) { /* a prepared statement's */
+			enum mysql_start v =
+			    load_le32(at + 9) ? definition_start(at, len, MYSQL_HEADER + payload) : START_WEAK;
 			if (v != START_NO)
 				return v;
 		}
 	}
-	struct cursor c = cursor_make(at + 5, min_of(len - 5, payload - 1));
+	size_t look = min_of(payload + MYSQL_HEADER, (size_t)OK_LOOK);
+	if (len < look)
+		return START_MORE;
+	struct cursor c = cursor_make(at + 5, look - 5);
 	mysql_lenenc(&c);
 	mysql_lenenc(&c);
-	unsigned status = cursor_le16(&c);
+	unsigned status = cursor_le16(&c), warnings = cursor_le16(&c);
 	if (c.bad)
-		return len < min_of(payload + 4, (size_t)27) ? START_MORE : START_NO;
-	/* autocommit, in a transaction, or neither */
-	return status & 3 || !(status & ~0x4000u) ? START_WEAK : START_NO;
+		return START_NO;
+	/* autocommit, in a transaction, or neither; perhaps the session's state has changed */
+	if (!(status & 3) && (status & ~SESSION_STATE_CHANGED || warnings))
+		return START_NO;
+	/* a text, with its length in front where the client tracks the session's state; then its changes */
+	size_t rest = payload - 1 - (size_t)(c.at - at - 5);
+	if (!rest || status & SESSION_STATE_CHANGED || c.at[0] == rest - 1 || is_printable(c.at, cursor_left(&c)))
+		return START_WEAK;
+	return START_NO;
 }
 
 enum mysql_start mysql_server_start(const uint8_t *at, size_t len)

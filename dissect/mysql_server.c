@@ -8,30 +8,39 @@ enum server_status {
 
 #define PROGRESS 0xffff /* MariaDB: an ERR packet with this code only tells how far a statement is */
 
-/* Errors that blame the server, its limits, or what other clients hold: the statement may succeed when it is tried again or
- * when the server is mended. All others (syntax, unknown names, access, data that do not fit, constraints) blame the client.
- * Numbers and names are those of MySQL's and MariaDB's error references. */
+/* Errors that blame the server, its limits, or what other clients hold: the statement may succeed when it is tried
+ * again or when the server is mended. All others (syntax, names, access, data that do not fit, constraints, a server
+ * that only reads) blame the client. The numbers are those of the error references of MySQL, MariaDB and TiDB. */
 static const struct range {
 	uint16_t from, to;
 } server_errors[] = {
-	{1000, 1000}, {1004, 1006}, /* cannot create table or database; 1007, 1008: exists, does not exist */
-	{1009, 1016}, {1018, 1019}, {1021, 1021}, /* files, directories, locks, disk full */
-	{1023, 1030},               /* files, storage engine */
-	{1033, 1035}, {1037, 1043}, /* damaged files, memory, too many connections, handshake */
-	{1053, 1053}, {1077, 1081}, /* shutdown, signals, no socket */
-	{1085, 1085}, {1105, 1105}, {1114, 1114}, {1119, 1119}, {1126, 1127}, /* full table, stack, libraries */
-	{1129, 1129}, {1135, 1135}, {1152, 1152}, {1154, 1161}, /* host blocked, no thread, network */
-	{1180, 1184}, {1188, 1190}, {1194, 1195}, {1197, 1197}, /* commit failed, source of replication, crashed table */
-	{1202, 1203}, {1205, 1207}, {1213, 1213}, /* too many connections of a user, locks, deadlock */
-	{1218, 1220}, {1236, 1236}, {1257, 1257}, /* replication */
-	{1296, 1297}, {1317, 1317}, {1429, 1430}, {1436, 1436}, {1467, 1467}, /* other engines, interrupted, stack */
-	{1477, 1477}, {1499, 1499}, {1524, 1524}, {1533, 1533}, {1548, 1549}, {1568, 1568}, {1585, 1585},
-	{1593, 1595}, {1598, 1598}, {1613, 1614}, {1637, 1637}, {1669, 1669}, {1705, 1705}, {1712, 1713}, {1726, 1726},
-	{1799, 1799}, {1805, 1805}, {1812, 1812}, {1814, 1815}, {1836, 1836}, {1877, 1881}, {1888, 1888},
-	{1927, 1927}, {1969, 1969}, {1976, 1976}, /* MariaDB: killed, statement timed out, limits */
-	{2000, 2999},               /* the client library's numbers, as a proxy in between sends them */
-	{3024, 3024}, {3058, 3058}, {3100, 3101}, {3168, 3169}, {3185, 3186}, {3572, 3572}, {4031, 4031},
-	{9000, 9012},               /* TiDB: its storage is down or busy */
+    /* clang-format off */
+    {1004, 1004}, {1006, 1006}, {1009, 1019}, /* files and directories */
+    {1020, 1020},                             /* a record changed meanwhile */
+    {1021, 1021}, {1023, 1026}, {1028, 1028}, /* disk full, files, sort aborted */
+    {1030, 1030}, {1033, 1035},               /* storage engine, damaged files */
+    {1037, 1042},                             /* memory, too many connections, no name for a host */
+    {1053, 1053}, {1077, 1081}, {1105, 1105}, /* shutdown, signals, unknown */
+    {1114, 1114}, {1119, 1119}, {1126, 1127}, /* table full, stack, libraries */
+    {1135, 1135}, {1152, 1152}, {1154, 1161}, /* no thread, aborted connection, network */
+    {1180, 1184}, {1188, 1190},               /* commit, rollback, logs; source of replication */
+    {1194, 1195}, {1197, 1197},               /* crashed table, transaction larger than its cache */
+    {1201, 1203},                             /* replica; too many connections of a user */
+    {1205, 1206}, {1213, 1213},               /* locks, deadlock */
+    {1218, 1219}, {1236, 1236}, {1257, 1257}, /* source of replication, memory */
+    {1296, 1297}, {1317, 1317}, {1429, 1430}, /* storage engine, interrupted, foreign data source */
+    {1436, 1436}, {1467, 1467},               /* stack, storage engine */
+    {1593, 1595}, {1598, 1598},               /* replica, binary log */
+    {1613, 1614}, {1637, 1637}, {1705, 1705}, /* distributed transactions, too many transactions, cache of statements */
+    {1712, 1712}, {1812, 1812}, {1815, 1815}, /* damaged index, missing tablespace, internal */
+    {1877, 1878},                             /* damaged table, temporary file */
+    {1927, 1927}, {1969, 1969},               /* MariaDB: killed, out of time */
+    {2000, 2999},                             /* the client library's own, as proxies send them */
+    {3024, 3024}, {3058, 3058},               /* out of time, deadlock of user locks */
+    {3100, 3101}, {3168, 3169}, {3572, 3572}, /* group replication, not available or killed, lock not to be waited for */
+    {4031, 4031},                             /* disconnected for inactivity */
+    {9001, 9012},                             /* TiDB: its storage is away or busy */
+    /* clang-format on */
 };
 
 static enum message_status error_status(unsigned code)
@@ -129,7 +138,8 @@ static enum mysql_look ok(struct dissect *d, struct mysql_state *st, const struc
 		return LOOK_BAD;
 	unsigned status = cursor_le16(&c), warnings = cursor_le16(&c); /* may be missing before 4.1: zeros then */
 	unsigned command = TAG_COMMAND(st->tag);
-	if (!ends_rows && (!command || command == COM_QUERY || command == COM_STMT_EXECUTE || command == COM_STMT_BULK_EXECUTE)) {
+	if (!ends_rows &&
+	    (!command || command == COM_QUERY || command == COM_STMT_EXECUTE || command == COM_STMT_BULK_EXECUTE)) {
 		st->affected += affected;
 		st->has_affected = true;
 	}
@@ -237,15 +247,17 @@ static enum mysql_look prepared(struct dissect *d, struct mysql_state *st, const
 	return LOOK_DONE;
 }
 
-/* The answer to a COM_STMT_PREPARE that we have not seen: as an OK it would have a status of 0 and a text that begins in
- * its middle with a zero. */
+/* The answer to a COM_STMT_PREPARE that we have not seen: as an OK it would have a status of 0 and a text that begins
+ * in its middle with a zero. */
 static bool is_prepared(const struct mysql_packet *p)
 {
-	return (p->len == 12 || p->len == 13) && !p->at[0] && !p->at[3] && !p->at[4] && load_le32(p->at + 5) && !p->at[9];
+	return (p->len == 12 || p->len == 13) && !p->at[0] && !p->at[3] && !p->at[4] && load_le32(p->at + 5) &&
+	       !p->at[9];
 }
 
-/* The number of columns, with a byte that says whether their definitions follow: in front of it in MySQL (0 or 1), behind it
- * in MariaDB. No result has 0 columns, so the two cannot be mistaken for each other; 1 and 1 mean the same in both. */
+/* The number of columns, with a byte that says whether their definitions follow: in front of it in MySQL (0 or 1),
+ * behind it in MariaDB. No result has 0 columns, so the two cannot be mistaken for each other; 1 and 1 mean the same in
+ * both. */
 static enum mysql_look columns(struct mysql_state *st, const struct mysql_packet *p)
 {
 	struct cursor c = mysql_cursor(p);
@@ -281,8 +293,10 @@ static enum mysql_look result(struct dissect *d, struct mysql_state *st, const s
 		st->phase = PHASE_INFILE;
 		return LOOK_DONE;
 	case 0:
-		return p->len >= 3 && (p->len >= 7 || !st->capabilities_known || !(st->capabilities & CLIENT_PROTOCOL_41))
-		               ? ok(d, st, p) : columns(st, p);
+		return p->len >= 3 &&
+			       (p->len >= 7 || !st->capabilities_known || !(st->capabilities & CLIENT_PROTOCOL_41))
+			   ? ok(d, st, p)
+			   : columns(st, p);
 	default:
 		return columns(st, p);
 	}
@@ -403,13 +417,22 @@ static enum mysql_look response(struct dissect *d, struct mysql_state *st, const
 	}
 }
 
+/* Whether it is known what the next response answers. */
+static bool is_request_known(struct dissect *d, const struct mysql_state *st)
+{
+	const struct message *m = dissect_pending(d, 0);
+	return (m && m->tag) || (st->unanswered == 1 && st->last_tag);
+}
+
 static void begin(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p, bool push)
 {
 	struct message *m = dissect_begin(d, MESSAGE_RESPONSE, push ? DISSECT_PUSH : 0, p->offset);
 	server(st)->message = m;
 	server(st)->begun = true;
 	st->tag = push ? 0 : m && m->tag ? m->tag : st->unanswered == 1 ? st->last_tag : 0;
-	if (!push && st->unanswered)
+	if (!push && !st->unanswered)
+		st->surplus = true;
+	else if (!push)
 		st->unanswered--;
 	st->rows = st->affected = 0;
 	st->warnings = 0;
@@ -458,11 +481,16 @@ static enum mysql_look idle(struct dissect *d, struct mysql_state *st, const str
 		}
 		bool push = p->seq == 0 && p->at[0] == 0xff && !p->nested;
 		if (!push && !p->nested && p->seq != 1 && p->seq != (uint8_t)(st->side[SIDE_CLIENT].seq + 1)) {
-			/* Belongs to the response before. The EOF behind a prepared statement's last definition shows by coming
-			 * that the client has it. */
+			/* Belongs to the response before. The EOF behind a prepared statement's last definition shows
+			 * by coming that the client has it. */
 			if (p->at[0] == 0xfe && is_eof(p) && st->prepared)
 				st->eof = EOF_SENT;
 			return LOOK_DONE;
+		}
+		if (!push && !p->nested && !is_request_known(d, st)) {
+			enum mysql_start v = mysql_server_start(p->at - MYSQL_HEADER, p->ahead);
+			if (v < START_WEAK)
+				return v == START_MORE ? LOOK_MORE : LOOK_ASTRAY;
 		}
 		begin(d, st, p, push);
 	}
@@ -478,7 +506,8 @@ enum mysql_look mysql_server_packet(struct dissect *d, struct mysql_state *st, c
 		return LOOK_MORE;
 	uint8_t first = p->len ? p->at[0] : 0;
 	/* rows and definitions are known by their first byte, all else is looked at as a whole */
-	bool is_long = st->phase == PHASE_AUTH || st->phase == PHASE_RESULT || st->phase == PHASE_INFILE || first >= 0xfe;
+	bool is_long =
+	    st->phase == PHASE_AUTH || st->phase == PHASE_RESULT || st->phase == PHASE_INFILE || first >= 0xfe;
 	if (is_long && !mysql_has(p, MYSQL_ANSWER_MAX))
 		return LOOK_MORE;
 	switch (st->phase) {

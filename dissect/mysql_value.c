@@ -2,10 +2,35 @@
 #include "mysql.h"
 
 enum mysql_type {
-	TYPE_DECIMAL, TYPE_TINY, TYPE_SHORT, TYPE_LONG, TYPE_FLOAT, TYPE_DOUBLE, TYPE_NULL, TYPE_TIMESTAMP, TYPE_LONGLONG,
-	TYPE_INT24, TYPE_DATE, TYPE_TIME, TYPE_DATETIME, TYPE_YEAR, TYPE_NEWDATE, TYPE_VARCHAR, TYPE_BIT,
-	TYPE_BOOL = 244, TYPE_JSON, TYPE_NEWDECIMAL, TYPE_ENUM, TYPE_SET, TYPE_TINY_BLOB, TYPE_MEDIUM_BLOB, TYPE_LONG_BLOB,
-	TYPE_BLOB, TYPE_VAR_STRING, TYPE_STRING, TYPE_GEOMETRY,
+	TYPE_DECIMAL,
+	TYPE_TINY,
+	TYPE_SHORT,
+	TYPE_LONG,
+	TYPE_FLOAT,
+	TYPE_DOUBLE,
+	TYPE_NULL,
+	TYPE_TIMESTAMP,
+	TYPE_LONGLONG,
+	TYPE_INT24,
+	TYPE_DATE,
+	TYPE_TIME,
+	TYPE_DATETIME,
+	TYPE_YEAR,
+	TYPE_NEWDATE,
+	TYPE_VARCHAR,
+	TYPE_BIT,
+	TYPE_BOOL = 244,
+	TYPE_JSON,
+	TYPE_NEWDECIMAL,
+	TYPE_ENUM,
+	TYPE_SET,
+	TYPE_TINY_BLOB,
+	TYPE_MEDIUM_BLOB,
+	TYPE_LONG_BLOB,
+	TYPE_BLOB,
+	TYPE_VAR_STRING,
+	TYPE_STRING,
+	TYPE_GEOMETRY,
 };
 #define TYPE_UNSIGNED 0x8000
 
@@ -73,8 +98,8 @@ static long double spacing(double value, bool single)
 	return (long double)value - below;
 }
 
-/* The shortest of 15 to 17 (6 to 9) digits that reads back as the same number: value = digits * 10^exponent. Powers of ten
- * are exact up to 10^27; beyond, the last digits are as good as a long double is. */
+/* The shortest of 15 to 17 (6 to 9) digits that reads back as the same number: value = digits * 10^exponent. Powers of
+ * ten are exact up to 10^27; beyond, the last digits are as good as a long double is. */
 static uint64_t shortest_digits(double value, bool single, int *ret_exponent)
 {
 	long double v = value;

@@ -1,8 +1,8 @@
 /* redis_command.h - what a Redis request says: its command, its keys, and what it does to the connection.
  *
  * redis.c finds where requests begin and follows their arguments; this reads the first of them. Values are never shown:
- * only the command, the word behind a container command (CONFIG SET), and keys, by a small table; the first argument of a
- * command that is not in it counts as a key. So passwords (AUTH, HELLO … AUTH, CONFIG SET requirepass, ACL SETUSER,
+ * only the command, the word behind a container command (CONFIG SET), and keys, by a small table; the first argument of
+ * a command that is not in it counts as a key. So passwords (AUTH, HELLO … AUTH, CONFIG SET requirepass, ACL SETUSER,
  * MIGRATE … AUTH) do not appear. */
 #ifndef TS_DISSECT_REDIS_COMMAND_H
 #define TS_DISSECT_REDIS_COMMAND_H
@@ -51,11 +51,11 @@ static inline bool redis_is_subscription(enum redis_effect e)
 /* The beginning of a request. */
 struct redis_request {
 	enum redis_effect effect;
-	uint32_t number;    /* SELECT: database; HELLO: version, 0 where not given; subscriptions: channels */
-	size_t used;        /* bytes read */
-	uint64_t skip;      /* bytes that follow them and belong to an argument that was read in part */
-	uint32_t left;      /* arguments not read */
-	size_t wanted;      /* REDIS_READ_MORE: not before there are so many bytes */
+	uint32_t number; /* SELECT: database; HELLO: version, 0 where not given; subscriptions: channels */
+	size_t used;     /* bytes read */
+	uint64_t skip;   /* bytes that follow them and belong to an argument that was read in part */
+	uint32_t left;   /* arguments not read */
+	size_t wanted;   /* REDIS_READ_MORE: not before there are so many bytes */
 	uint32_t type_len, resource_len;
 	char type[REDIS_TYPE_MAX];
 	char resource[DISSECT_TEXT_MAX + 1];
@@ -70,7 +70,7 @@ enum redis_read {
 
 /* A request that begins with '*'. `cut`: no more bytes will be offered, it does with these. */
 enum redis_read redis_request_read(const uint8_t *p, size_t n, bool cut, const struct dissect_settings *settings,
-                                   struct redis_request *ret);
+				   struct redis_request *ret);
 /* An inline command: a line without its line end. */
 enum redis_read redis_inline_read(struct text line, const struct dissect_settings *settings, struct redis_request *ret);
 
@@ -81,8 +81,8 @@ bool redis_command_is_known(struct text word);
 /* … that other protocols of lines do not have, too. */
 bool redis_command_is_distinct(struct text word);
 
-/* "$12\r\n", "*3\r\n": the number behind the type. Its size; 0: more bytes are needed; -1: malformed. Numbers have no more
- * than 10 digits; with `minus`, -1 is one (and *ret is then UINT64_MAX). */
+/* "$12\r\n", "*3\r\n": the number behind the type. Its size; 0: more bytes are needed; -1: malformed. Numbers have no
+ * more than 10 digits; with `minus`, -1 is one (and *ret is then UINT64_MAX). */
 int redis_number_read(const uint8_t *p, size_t n, bool minus, uint64_t *ret);
 
 #endif

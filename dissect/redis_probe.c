@@ -1,9 +1,9 @@
 /* redis_probe.c - whether a connection is Redis.
  *
- * A request as an array is beyond doubt. Inline commands are lines as many protocols have them: one that is known suffices
- * on a port that is hinted, elsewhere several, with one among them that only Redis has. Replies count where the start of
- * the connection was not seen or the port is hinted, and only if their bytes are right; away from a hinted port, if there
- * is a string among them that ends where it should. */
+ * A request as an array is beyond doubt. Inline commands are lines as many protocols have them: one that is known
+ * suffices on a port that is hinted, elsewhere several, with one among them that only Redis has. Replies count where
+ * the start of the connection was not seen or the port is hinted, and only if their bytes are right; away from a hinted
+ * port, if there is a string among them that ends where it should. */
 #include "redis_value.h"
 
 enum {
@@ -15,7 +15,8 @@ enum {
 /* What a server says to those it does not want, before anything is asked. */
 static enum dissect_verdict probe_refusal(const uint8_t *p, size_t n)
 {
-	static const char *const texts[] = {"-DENIED Redis is running", "-ERR max number of clients reached\r\n", "+PONG\r\n"};
+	static const char *const texts[] = {"-DENIED Redis is running", "-ERR max number of clients reached\r\n",
+					    "+PONG\r\n"};
 	for (unsigned i = 0; i < array_size(texts); i++) {
 		size_t len = strlen(texts[i]);
 		if (!memcmp(p, texts[i], min_of(n, len)))
@@ -62,7 +63,7 @@ static enum dissect_verdict probe_line(struct text line, bool ends, bool *distin
 	for (uint32_t i = 0; i < line.len; i++)
 		if ((uint8_t)line.at[i] < ' ' && line.at[i] != '\t')
 			return DISSECT_NOT_MINE;
-	if (rest.len && memmem(rest.at, rest.len, " HTTP/1.", 8))
+	if (rest.at && memmem(rest.at, rest.len, " HTTP/1.", 8))
 		return DISSECT_NOT_MINE;
 	if (rest.at || ends) {
 		*distinct |= redis_command_is_distinct(word);
@@ -135,8 +136,8 @@ enum dissect_verdict redis_probe(struct dissect_probe *p)
 		if (v == DISSECT_CERTAIN)
 			return certain(p, SIDE_CLIENT);
 		return v == DISSECT_NOT_MINE && p->hinted && !p->midstream && p->side == SIDE_CLIENT
-		           ? probe_unknown_line(p->data, p->len)
-		           : v;
+			   ? probe_unknown_line(p->data, p->len)
+			   : v;
 	}
 	v = DISSECT_NOT_MINE;
 	if (!p->midstream)

@@ -142,9 +142,9 @@ const char *redis_type_name(uint8_t type)
 enum redis_effect redis_confirmation_of(struct text word)
 {
 	static const char *const words[] = {
-		[REDIS_SUBSCRIBE] = "subscribe",       [REDIS_PSUBSCRIBE] = "psubscribe",
-		[REDIS_SSUBSCRIBE] = "ssubscribe",     [REDIS_UNSUBSCRIBE] = "unsubscribe",
-		[REDIS_PUNSUBSCRIBE] = "punsubscribe", [REDIS_SUNSUBSCRIBE] = "sunsubscribe",
+	    [REDIS_SUBSCRIBE] = "subscribe",       [REDIS_PSUBSCRIBE] = "psubscribe",
+	    [REDIS_SSUBSCRIBE] = "ssubscribe",     [REDIS_UNSUBSCRIBE] = "unsubscribe",
+	    [REDIS_PUNSUBSCRIBE] = "punsubscribe", [REDIS_SUNSUBSCRIBE] = "sunsubscribe",
 	};
 	for (unsigned i = REDIS_SUBSCRIBE; i < array_size(words); i++)
 		if (text_is(word, words[i]))
@@ -200,7 +200,7 @@ enum dissect_verdict redis_reply_begins(const uint8_t *p, size_t n)
 		if (n == v.size)
 			return DISSECT_UNSURE;
 		return is_type(p[v.size]) || (v.streamed && (p[v.size] == ';' || p[v.size] == '.')) ? DISSECT_CERTAIN
-		                                                                                    : DISSECT_NOT_MINE;
+												    : DISSECT_NOT_MINE;
 	}
 	if (v.count > PLAUSIBLE_BYTES)
 		return DISSECT_CERTAIN;

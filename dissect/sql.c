@@ -1,13 +1,13 @@
 #include "sql.h"
 
 static const char *const statement_words[] = {
-	"alter",    "analyze",  "begin",   "binlog",    "call",     "change",   "check",      "checksum", "commit",
-	"create",   "deallocate", "delete", "desc",     "describe", "do",       "drop",       "execute",  "explain",
-	"flush",    "get",      "grant",   "handler",   "help",     "import",   "insert",     "install",  "kill",
-	"load",     "lock",     "optimize", "prepare",  "purge",    "release",  "rename",     "repair",   "replace",
-	"reset",    "resignal", "restart", "revoke",    "rollback", "savepoint", "select",    "set",      "show",
-	"shutdown", "signal",   "start",   "stop",      "table",    "truncate", "uninstall",  "unlock",   "update",
-	"use",      "values",   "with",    "xa",
+    "alter",    "analyze",    "begin",    "binlog",  "call",     "change",    "check",     "checksum", "commit",
+    "create",   "deallocate", "delete",   "desc",    "describe", "do",        "drop",      "execute",  "explain",
+    "flush",    "get",        "grant",    "handler", "help",     "import",    "insert",    "install",  "kill",
+    "load",     "lock",       "optimize", "prepare", "purge",    "release",   "rename",    "repair",   "replace",
+    "reset",    "resignal",   "restart",  "revoke",  "rollback", "savepoint", "select",    "set",      "show",
+    "shutdown", "signal",     "start",    "stop",    "table",    "truncate",  "uninstall", "unlock",   "update",
+    "use",      "values",     "with",     "xa",
 };
 
 bool sql_is_statement_word(struct text word)
@@ -54,7 +54,8 @@ static const char *skip_digits(const char *at, const char *end)
 	return at;
 }
 
-/* Behind the number that begins here with a digit, or a dot and a digit; NULL where it is a name that begins with digits. */
+/* Behind the number that begins here with a digit, or a dot and a digit; NULL where it is a name that begins with
+ * digits. */
 static const char *skip_number(const char *at, const char *end)
 {
 	const char *p = at;
@@ -166,7 +167,8 @@ enum sql_token sql_next(struct sql_lexer *l, struct text *ret)
 	}
 	enum sql_token token = lex(l, at, &next);
 	*ret = text_make(at, (size_t)(next - at));
-	l->after_name = token == SQL_WORD || token == SQL_QUOTED || (token == SQL_PUNCTUATION && *at == '.' && l->after_name);
+	l->after_name =
+	    token == SQL_WORD || token == SQL_QUOTED || (token == SQL_PUNCTUATION && *at == '.' && l->after_name);
 	l->at = next;
 	return token;
 }
@@ -235,7 +237,7 @@ bool sql_holds_secret(struct text statement)
 		return false;
 	for (enum sql_token token; (token = sql_next(&l, &t)) != SQL_END;)
 		if (token == SQL_WORD && (text_is_lower(t, "identified") || text_is_lower(t, "password") ||
-		                          text_is_lower(t, "master_password") || text_is_lower(t, "source_password")))
+					  text_is_lower(t, "master_password") || text_is_lower(t, "source_password")))
 			return true;
 	return false;
 }
@@ -290,12 +292,13 @@ size_t sql_endpoint(struct text statement, char *out, size_t size)
 {
 	/* words between the verb and the name, all of which may be missing */
 	static const char *const fill[] = {
-		"low_priority", "high_priority", "delayed", "quick", "ignore", "into", "only", "table", "if", "not", "exists",
-		NULL,
+	    "low_priority", "high_priority", "delayed", "quick", "ignore", "into",
+	    "only",         "table",         "if",      "not",   "exists", NULL,
 	};
-	static const char *const direct[] = {"insert", "replace", "update", "call", "truncate", "use", "desc", "describe", NULL};
+	static const char *const direct[] = {"insert", "replace", "update",   "call", "truncate",
+					     "use",    "desc",    "describe", NULL};
 	static const char *const objects[] = {
-		"table", "database", "schema", "view", "index", "procedure", "function", "trigger", "event", "user", NULL,
+	    "table", "database", "schema", "view", "index", "procedure", "function", "trigger", "event", "user", NULL,
 	};
 	struct sql_lexer l = sql_lexer_make(statement);
 	struct text verb, t;

@@ -1,9 +1,9 @@
 /* sql.h - what dissectors of SQL databases share: a lexer, the statement without its literals, its short name.
  *
  * Lexical rules are those of MySQL and MariaDB with their default SQL mode: ' and " make strings, in which a backslash
- * escapes; ` makes an identifier; comments are #, "-- " and slash-star, which does not nest, and where slash-star-! begins
- * text that the server executes. Nothing here fails: bytes that are no SQL come out as punctuation, what is cut off ends
- * with the text. Pure functions over borrowed bytes. */
+ * escapes; ` makes an identifier; comments are #, "-- " and slash-star, which does not nest, and where slash-star-!
+ * begins text that the server executes. Nothing here fails: bytes that are no SQL come out as punctuation, what is cut
+ * off ends with the text. Pure functions over borrowed bytes. */
 #ifndef TS_DISSECT_SQL_H
 #define TS_DISSECT_SQL_H
 
@@ -28,7 +28,8 @@ struct sql_lexer {
 
 static inline struct sql_lexer sql_lexer_make(struct text statement)
 {
-	return (struct sql_lexer){.at = statement.at, .end = statement.at + statement.len};
+	return (struct sql_lexer){.at = statement.at,
+				  .end = statement.len ? statement.at + statement.len : statement.at};
 }
 
 /* The next token and its bytes. SQL_END for ever, once the end is reached. */
@@ -37,15 +38,16 @@ enum sql_token sql_next(struct sql_lexer *l, struct text *ret);
 /* Whether a statement begins with this word: SELECT, SET, … (any case). */
 bool sql_is_statement_word(struct text word);
 
-/* The statement with every literal replaced by '?' and comments left out. Writes at most `size` bytes, cutting what does
- * not fit; returns their number. Never more than the statement has. */
+/* The statement with every literal replaced by '?' and comments left out. Writes at most `size` bytes, cutting what
+ * does not fit; returns their number. Never more than the statement has. */
 size_t sql_hide(struct text statement, char *out, size_t size);
 
 /* Whether it sets a password (CREATE USER … IDENTIFIED BY, SET PASSWORD, CHANGE MASTER …): its literals are secrets. */
 bool sql_holds_secret(struct text statement);
 
-/* The first keyword in capitals and, where it is simple to tell, the first table, procedure or database: "SELECT users",
- * "INSERT shop.orders", "CREATE TABLE t", "SET". At most `size` bytes; returns their number, 0 where there is no word. */
+/* The first keyword in capitals and, where it is simple to tell, the first table, procedure or database: "SELECT
+ * users", "INSERT shop.orders", "CREATE TABLE t", "SET". At most `size` bytes; returns their number, 0 where there is
+ * no word. */
 size_t sql_endpoint(struct text statement, char *out, size_t size);
 
 /* The number of placeholders. */

@@ -37,9 +37,11 @@ struct lane {
 	struct outbox outbox;
 	pthread_t thread;
 	bool started;
+	unsigned shards, shards_used; /* how many it may own; how many it does */
 	struct engine *engine;
 	uint64_t stall_state;
 	cacheline_aligned _Atomic uint64_t pushed; /* order of the last message in the ring; the reader's */
+	uint64_t packets;                          /* that it was given; the reader's */
 	cacheline_aligned _Atomic uint64_t done;   /* order of the last message whose records are in the outbox; the worker's */
 	_Atomic bool finished;
 };
@@ -66,6 +68,7 @@ struct engine {
 	/* threads */
 	unsigned lanes;
 	struct lane *lane;
+	struct lane *owner[SHARDS]; /* NULL: no packet of that shard yet */
 	pthread_t export_thread;
 	bool export_started;
 	_Atomic uint64_t reader_order; /* everything up to this order is in the rings */
@@ -256,6 +259,27 @@ static void tick(struct engine *e, uint64_t order)
 	e->next_tick_ns = (e->now_ns / WHEEL_TICK_NS + 1) * WHEEL_TICK_NS;
 }
 
+#define SHARD_WEIGHT 32 /* packets that a shard just assigned is expected to have */
+
+/* A shard seen for the first time goes to the lane with the least to do, so that a few flows are spread as well as many.
+ * Who owns a shard has no effect on the records. */
+static struct lane *assign_shard(struct engine *e, uint8_t shard)
+{
+	struct lane *best = NULL;
+	uint64_t least = UINT64_MAX;
+	for (unsigned i = 0; i < e->lanes; i++) {
+		struct lane *l = &e->lane[i];
+		uint64_t load = l->packets + (uint64_t)l->shards_used * SHARD_WEIGHT;
+		if (l->shards_used < l->shards && load < least) {
+			least = load;
+			best = l;
+		}
+	}
+	best->shards_used++;
+	e->owner[shard] = best;
+	return best;
+}
+
 /* Hands the packet on; `p` is e->burst[e->burst_count]. */
 static void steer(struct engine *e, const struct packet *p)
 {
@@ -265,7 +289,10 @@ static void steer(struct engine *e, const struct packet *p)
 			flush_burst(e);
 		return;
 	}
-	struct lane *l = &e->lane[p->shard % e->lanes];
+	struct lane *l = e->owner[p->shard];
+	if (unlikely(!l))
+		l = assign_shard(e, p->shard);
+	l->packets++;
 	struct steer_message *m = claim(l);
 	memcpy(&m->packet, p, offsetof(struct packet, tunnel) + p->tunnel_count * sizeof p->tunnel[0]);
 	push(l, m, TYPE_PACKET, order_of(p->ordinal), 0);
@@ -359,8 +386,8 @@ static int start(struct engine *e, int64_t now_ns, struct error *err)
 			r = outbox_init(&l->outbox);
 		if (r < 0)
 			return error_set(err, r, "no memory for the queues of a worker");
-		unsigned shards = SHARDS / e->lanes + (i < SHARDS % e->lanes);
-		r = worker_init(&l->worker, e->settings, e->sinks, e->sink_count, shards, e->hash_seed, now_ns, &l->outbox, err);
+		l->shards = SHARDS / e->lanes + (i < SHARDS % e->lanes);
+		r = worker_init(&l->worker, e->settings, e->sinks, e->sink_count, l->shards, e->hash_seed, now_ns, &l->outbox, err);
 		if (r < 0)
 			return r;
 	}
@@ -411,6 +438,8 @@ static int read_all(struct engine *e, void (*warn)(void *ctx, const char *messag
 			continue;
 		}
 		spins = 0;
+		if (n == -EAGAIN) /* a signal, perhaps the one that tells us to stop */
+			continue;
 		if (n < 0) { /* one input; the others go on */
 			damaged = true;
 			warn(ctx, err->text);

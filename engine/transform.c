@@ -10,7 +10,7 @@
 #include <zstd.h>
 
 enum {
-	INFLATE_BYTES = 64 * 1024,       /* zlib's state and its window of 32 KiB */
+	INFLATE_BYTES = 64 * 1024,         /* zlib's state and its window of 32 KiB */
 	ZSTD_WINDOW_MAX = 8 * 1024 * 1024, /* frames of the highest ordinary level need no more */
 };
 
@@ -51,7 +51,8 @@ static int new_inflate(struct transforms *t)
 static int new_zstd(struct transforms *t)
 {
 	t->zstd_bytes = ZSTD_estimateDStreamSize(ZSTD_WINDOW_MAX);
-	t->zstd_memory = mmap(NULL, t->zstd_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	t->zstd_memory =
+	    mmap(NULL, t->zstd_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (t->zstd_memory == MAP_FAILED) {
 		t->zstd_memory = NULL;
 		return -ENOMEM;
@@ -60,8 +61,8 @@ static int new_zstd(struct transforms *t)
 	return t->zstd ? 0 : -ENOMEM;
 }
 
-/* The library takes its buffers when it reads a frame's header, and keeps them as long as they are large enough: it is shown
- * the header of the largest. */
+/* The library takes its buffers when it reads a frame's header, and keeps them as long as they are large enough: it is
+ * shown the header of the largest. */
 static int new_lz4(struct transforms *t)
 {
 	LZ4F_cctx *c;
@@ -89,7 +90,8 @@ int transforms_new(struct transforms **ret_t)
 	struct transforms *t = calloc(1, sizeof *t);
 	if (!t)
 		return -ENOMEM;
-	t->out = mmap(NULL, DISSECT_TRANSFORM_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	t->out = mmap(NULL, DISSECT_TRANSFORM_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		      -1, 0);
 	if (t->out == MAP_FAILED)
 		t->out = NULL;
 	if (!t->out || new_inflate(t) < 0 || new_zstd(t) < 0 || new_lz4(t) < 0) {
@@ -121,7 +123,8 @@ static int verdict(bool done, size_t made, size_t room, bool head)
 	return made < room || head ? 1 : -E2BIG;
 }
 
-static int run_inflate(struct transforms *t, bool gzip, const void *data, size_t len, size_t room, bool head, size_t *ret_len)
+static int run_inflate(struct transforms *t, bool gzip, const void *data, size_t len, size_t room, bool head,
+		       size_t *ret_len)
 {
 	z_stream *z = &t->inflate;
 	if (len > UINT32_MAX || inflateReset2(z, gzip ? 15 + 16 : 15) != Z_OK)
@@ -183,7 +186,7 @@ static int run_snappy(struct transforms *t, const void *data, size_t len, size_t
 }
 
 int transforms_run(struct transforms *t, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
-                   size_t *ret_len)
+		   size_t *ret_len)
 {
 	bool head = kind & TRANSFORM_HEAD;
 	size_t room = head ? DISSECT_TRANSFORM_HEAD_MAX : DISSECT_TRANSFORM_MAX, made = 0;

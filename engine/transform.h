@@ -14,6 +14,6 @@ struct transforms *transforms_free(struct transforms *t);
 
 /* As dissect_transform(). */
 int transforms_run(struct transforms *t, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
-                   size_t *ret_len);
+		   size_t *ret_len);
 
 #endif

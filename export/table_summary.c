@@ -133,7 +133,7 @@ static void print_capture(struct table_sink *t, const struct export_ledger *g)
 	char first[TIME_TEXT_LEN], last[TIME_TEXT_LEN], text[3][QUANTITY_MAX];
 	heading(t, "Summary");
 	line_printf(l, STYLE_FAINT, 12, ALIGN_LEFT, "  capture");
-	if (g->frames) {
+	if (g->last_ns) {
 		time_print(g->first_ns, first);
 		time_print(g->last_ns, last);
 		bool same_day = !memcmp(first, last, 10);
@@ -143,7 +143,7 @@ static void print_capture(struct table_sink *t, const struct export_ledger *g)
 						      last[7], last[8], last[9], ' ', 0},
 			    last + 11, print_duration_short(text[0], g->last_ns - g->first_ns, t->options.utf8));
 	} else {
-		line_printf(l, STYLE_NONE, 0, ALIGN_NONE, "no frames");
+		line_printf(l, STYLE_NONE, 0, ALIGN_NONE, g->frames ? "no frame passed the filter" : "no frames");
 	}
 	table_end_line(t);
 	line_printf(l, STYLE_FAINT, 12, ALIGN_LEFT, "  frames");
@@ -156,8 +156,10 @@ static void print_capture(struct table_sink *t, const struct export_ledger *g)
 			    print_share(text[0], g->busiest, g->packets));
 		table_end_line(t);
 	}
-	print_tallies(t, "flows", t->protocols);
-	print_tallies(t, "ended by", t->closes);
+	if (t->flow_records) {
+		print_tallies(t, "flows", t->protocols);
+		print_tallies(t, "ended by", t->closes);
+	}
 	if (t->tcp_packets) {
 		line_printf(l, STYLE_FAINT, 12, ALIGN_LEFT, "  TCP");
 		line_printf(l, STYLE_NONE, 0, ALIGN_NONE, "%s retransmitted (%s), %s out of order, %s zero windows",

@@ -234,7 +234,8 @@ class Connection:
                 status = self.ok(p)
                 results.append(None)
             elif p[0] == 0xFB:  # it wants the client's file
-                self.write(self.frame(self.file, self.sequence) + self.frame(b"", self.sequence + 1))
+                data = self.frame(self.file, self.sequence) + self.frame(b"", self.sequence + 1) if self.file else self.frame(b"", self.sequence)
+                self.write(data)
                 p = self.packet()
                 continue
             elif p[0] == 0xFF:
@@ -342,8 +343,8 @@ def logins():
     c = connect(login=False)  # greeted, and nothing said
     c.packet()
     c.close(quit=False)
-    held = [connect() for _ in range(4)]
-    refused()  # too many
+    held = [connect("other", "orange") for _ in range(10)]
+    refused("other", "orange")  # more than max_connections
     for c in held:
         c.close()
 
@@ -449,8 +450,8 @@ def big():
 
 def loss():
     c = connect()
-    for n in range(1, 121):
-        c.query(f"SELECT {n} AS id, REPEAT('{n % 10}', {n * 37 % 4000}) AS filling")
+    for n in range(1, 81):
+        c.query(f"SELECT {n} AS id, REPEAT('{n % 10}', {n * 37 % 3000}) AS filling")
     c.close()
 
 
@@ -473,9 +474,7 @@ def resets():
     c.answer()  # interrupted; the connection stands
     c.query("SELECT 'still here'")
     c.query("SET SESSION wait_timeout = 1")
-    time.sleep(1.5)
-    c.send("PING")
-    c.answer()  # the server has gone
+    time.sleep(1.5)  # the server does not wait any longer
     c.close(quit=False)
     killer.close()
 
@@ -494,13 +493,13 @@ def traces():
 
 
 def main():
+    global ADDRESS, PORT
+    ADDRESS = sys.argv[2]
+    PORT = int(sys.argv[3])
     globals()[sys.argv[1]]()
     truth["exchanges"].sort(key=lambda e: e[0])
     json.dump(truth, sys.stdout)
 
-
-ADDRESS = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
-PORT = int(sys.argv[3]) if len(sys.argv) > 3 else 3306
 
 if __name__ == "__main__":
     main()

@@ -44,13 +44,18 @@ async function redis() {
   return { unasked: got };
 }
 
-// Every way in which mysql2 asks. Each exchange is [port, command, statement, outcome]; lengths are not its to know.
+// mysql2: what the server's log does not tell (how often it asked in clear and prepared, pings), errors, rows that were changed.
 async function mysql(run, extra = {}) {
   const mysql2 = require('mysql2/promise');
   const c = await mysql2.createConnection({ host: address, port, user: 'app', password: 'apple', database: 'shop', ...extra });
   const errors = [];
   const rows = { affected: 0 };
+  const also = {};
+  let queries = 0;
+  const prepared = new Set(); // each statement is prepared once
   const ask = async (how, ...args) => {
+    queries += how === 'query';
+    if (how === 'execute') prepared.add(args[0]);
     try {
       const [result] = await c[how](...args);
       for (const r of Array.isArray(result) ? result : [result]) if (r && r.affectedRows) rows.affected += r.affectedRows;
@@ -60,12 +65,12 @@ async function mysql(run, extra = {}) {
       return null;
     }
   };
-  await run(ask, c);
-  await c.end();
-  return { errors, affected_rows: rows.affected };
+  await run(ask, c, errors, also);
+  await c.end().catch(() => {}); // it may be closed already
+  return { commands: { COM_QUERY: queries, COM_STMT_PREPARE: prepared.size, ...also }, errors, affected_rows: rows.affected };
 }
 
-const prepared = () => mysql(async (ask, c) => {
+const prepared = () => mysql(async (ask, c, errors, also) => {
   await ask('query', 'CREATE TABLE things (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(40), price DOUBLE, stock BIGINT, made DATETIME(3), data BLOB)');
   for (let i = 1; i <= 8; i++) {
     await ask('execute', 'INSERT INTO things (name, price, stock, made, data) VALUES (?, ?, ?, ?, ?)',
@@ -79,6 +84,7 @@ const prepared = () => mysql(async (ask, c) => {
   await ask('execute', 'SELECT * FROM nothings WHERE id = ?', [1]);
   await ask('execute', 'INSERT INTO things (id, name) VALUES (?, ?)', [1, 'again']);
   await ask('execute', 'DELETE FROM things WHERE name LIKE ?', ['thing 8%']);
+  also.COM_STMT_PREPARE = 9; // this is the ninth; two of them fail
   const statement = await c.prepare('SELECT COUNT(*) FROM things WHERE stock >= ?');
   for (const n of [0, 3000, 9000]) await statement.execute([n]);
   await statement.close();
@@ -95,13 +101,14 @@ const multi = () => mysql(async (ask) => {
   await ask('query', 'DELETE FROM m; DROP PROCEDURE both_of; DROP TABLE m');
 }, { multipleStatements: true });
 
-const commands = () => mysql(async (ask, c) => {
+const commands = () => mysql(async (ask, c, errors, also) => {
+  also.COM_PING = 1;
   await c.ping();
   await ask('query', 'SELECT 1');
   await c.changeUser({ user: 'other', password: 'orange', database: 'shop' });
   await ask('query', 'SELECT CURRENT_USER()');
-  await c.changeUser({ user: 'app', password: 'wrong' }).catch(() => {});
-}).catch((e) => ({ errors: [[e.errno, e.sqlState]], affected_rows: 0 }));
+  await c.changeUser({ user: 'app', password: 'wrong' }).catch((e) => errors.push([e.errno, e.sqlState]));
+});
 
 const compressed = () => mysql(async (ask) => {
   await ask('query', `SELECT '${'long enough to be compressed '.repeat(20)}' AS text`);

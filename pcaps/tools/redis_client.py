@@ -344,9 +344,6 @@ def secrets():
         pass
 
 
-SECRETS = (b"wonderland", b"wrong-secret", b"topsecret", b"othersecret")
-
-
 def replyoff():
     c = connect()
     c.do("SET", "n", 0)
@@ -365,9 +362,10 @@ def replyoff():
 
 def inline():
     c = connect()
-    for line in (b"PING\r\n", b"SET in line\r\n", b"get in\r\n", b"\r\nEXISTS in\r\n".lstrip(), b"SET \"quoted key\" 'a value'\n", b"NOSUCH thing\r\n"):
+    for line in (b"PING\r\n", b"SET in line\r\n", b"get in\r\n", b"EXISTS in\r\n", b"SET \"quoted key\" 'a value'\n", b"NOSUCH thing\r\n"):
         c.send(line)
         c.reply()
+    c.s.sendall(b"\r\n")  # nothing at all is no command
     c.send(b"PING\r\n", ("GET", "in"), b"DBSIZE\r\n")
     for _ in range(3):
         c.reply()
@@ -414,7 +412,7 @@ def resets():
 
 def loss():
     c = connect()
-    for n in range(60):
+    for n in range(28):
         c.all(*(("SET", f"lossy:{n}:{i}", "v" * (n * 29 + i * 53)) for i in range(3)))
         c.all(*(("GET", f"lossy:{n}:{i}") for i in range(3)))
     c.close()
@@ -434,13 +432,13 @@ def cluster():
 
 
 def main():
+    global ADDRESS, PORT
+    ADDRESS = sys.argv[2]
+    PORT = int(sys.argv[3])
     globals()[sys.argv[1]]()
     truth["exchanges"].sort(key=lambda e: e[0])
     json.dump(truth, sys.stdout)
 
-
-ADDRESS = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
-PORT = int(sys.argv[3]) if len(sys.argv) > 3 else 6379
 
 if __name__ == "__main__":
     main()

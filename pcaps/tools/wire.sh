@@ -56,22 +56,12 @@ alone() { # client and server on the loopback of one namespace, which has the MT
 	ip -n $srv link set lo mtu 1500 up
 	at $srv ethtool -K lo tso off gso off gro off >/dev/null 2>&1 || true
 }
-forgets() { # RULE: the server's network forgets the packets that the nft rule drops, after the capture has seen them
-	at $srv nft -f - <<-N
-	table ip loss {
-		chain input {
-			type filter hook input priority 0
-			$1
-		}
-	}
-	N
-}
-loses() { # RULE: the same at the sender, before they are captured at the server
-	at $cli nft -f - <<-N
-	table ip loss {
-		chain output {
-			type filter hook output priority 0
-			$1
+loses() { # NAMESPACE input|output RULE: packets that the nft rule drops are lost; on input after a capture has seen them, on output before
+	at "$1" nft -f - <<-N
+	table ip loss_$2 {
+		chain drops {
+			type filter hook $2 priority 0
+			$3
 		}
 	}
 	N

@@ -95,6 +95,9 @@ def run_batch(binary, paths, seed):
         found = [(folder, "all together: " + reason)]
     if not found:
         shutil.rmtree(folder)
+    elif found[0][0] != folder:
+        for f in set(files) - {path for path, _ in found}:
+            os.unlink(f)
     return found
 
 

@@ -122,6 +122,35 @@ static void test_hold_and_release(void **state maybe_unused)
 		file_drop(&f[k]);
 }
 
+/* What the filter rejects was given to nobody: it holds no memory, however much of it there is, and the caller is asked
+ * now and then whether to go on. */
+static void test_filter_rejects_much(void **state maybe_unused)
+{
+	const unsigned count = 100000;
+	struct out o = {0};
+	put_pcap_header(&o, 0xa1b23c4d, 2, 4, 1);
+	for (unsigned i = 0; i < count; i++)
+		put_pcap_record(&o, 0, i, 100, i);
+	struct file f = file_make(&o);
+	const char *const paths[] = {f.path, f.path};
+	for (unsigned files = 1; files <= 2; files++) {
+		struct capture_files *c;
+		struct error e;
+		struct frame frames[64];
+		const struct capture_files_options options = {.filter = "less 50"};
+		unsigned asked = 0;
+		int n;
+		assert_int_equal(capture_files_open(&c, paths, files, &options, &e), 0);
+		while ((n = capture_files_read(c, frames, array_size(frames), &e)) == -EAGAIN)
+			asked++;
+		assert_int_equal(n, 0);
+		assert_in_range(asked, 1, files * count / 65536);
+		assert_int_equal(capture_files_counters(c)->filtered, files * count);
+		capture_files_close(c);
+	}
+	file_drop(&f);
+}
+
 /* ---- merge ---- */
 
 static void test_merge(void **state maybe_unused)
@@ -517,6 +546,7 @@ int main(void)
 	    cmocka_unit_test(test_frames_across_blocks),
 	    cmocka_unit_test(test_frames_that_fill_a_block),
 	    cmocka_unit_test(test_hold_and_release),
+	    cmocka_unit_test(test_filter_rejects_much),
 	    cmocka_unit_test(test_merge),
 	    cmocka_unit_test(test_merge_goes_on_after_damage),
 	    cmocka_unit_test(test_many_files),

@@ -1,5 +1,5 @@
-/* test_mysql_parts.c - parts of the MySQL dissector by themselves: values, what is recognised, what errors mean, and messages
- * that are larger than what is held of them. */
+/* test_mysql_parts.c - parts of the MySQL dissector by themselves: values, what is recognised, what errors mean, and
+ * messages that are larger than what is held of them. */
 #include "dissect_harness.h"
 #include "mysql.h"
 
@@ -32,30 +32,56 @@ static const uint8_t *guarded(const void *data, size_t len)
 
 /* Types and encodings: "Binary Protocol Resultset Row", enum_field_types. */
 #define U 0x8000
-#define V(type, bytes, text) {type, bytes, sizeof(bytes) - 1, text}
+#define V(type, bytes, text)                                                                                           \
+	{                                                                                                              \
+		type, bytes, sizeof(bytes) - 1, text                                                                   \
+	}
 static const struct {
 	uint16_t type;
 	const char *bytes;
 	size_t len;
 	const char *text;
 } values[] = {
-	V(1, "\377", "-1"), V(1 | U, "\377", "255"), V(1, "\200", "-128"), V(1, "\177", "127"), V(244, "\1", "1"),
-	V(2, "\0\200", "-32768"), V(2 | U, "\0\200", "32768"), V(13, "\350\7", "2024"),
-	V(3, "\0\0\0\200", "-2147483648"), V(3 | U, "\377\377\377\377", "4294967295"), V(9, "\376\377\377\377", "-2"),
-	V(8, "\0\0\0\0\0\0\0\200", "-9223372036854775808"), V(8 | U, "\377\377\377\377\377\377\377\377", "18446744073709551615"),
-	V(6, "", "NULL"),
-	V(4, "\0\0\300\77", "1.5"), V(4, "\315\314\314\75", "0.1"), V(4, "\0\0\0\0", "0"),
-	V(5, "\0\0\0\0\0\0\44\300", "-10"), V(5, "\232\231\231\231\231\231\271\77", "0.1"),
-	V(10, "\0", "'0000-00-00'"), V(10, "\4\350\7\2\35", "'2024-02-29'"),
-	V(12, "\7\332\7\12\21\23\33\36", "'2010-10-17 19:27:30'"),
-	V(12, "\13\332\7\12\21\23\33\36\1\0\0\0", "'2010-10-17 19:27:30.000001'"),
-	V(7, "\4\332\7\12\21", "'2010-10-17'"),
-	V(11, "\0", "'00:00:00'"), V(11, "\10\0\0\0\0\0\23\33\36", "'19:27:30'"),
-	V(11, "\10\1\170\0\0\0\23\33\36", "'-2899:27:30'"), V(11, "\14\1\170\0\0\0\23\33\36\1\0\0\0", "'-2899:27:30.000001'"),
-	V(253, "\0", "''"), V(254, "\3abc", "'abc'"), V(254, "\5it's\"", "'it''s\"'"), V(245, "\2{}", "'{}'"),
-	V(252, "\3\0\1\377", "0x0001ff"), V(252, "\3\303\251!", "'\303\251!'"), V(16, "\1\1", "0x01"),
-	V(246, "\4-1.5", "-1.5"), V(0, "\0041.50", "1.50"),
-	V(254, "\374\3\0abc", "'abc'"), V(254, "\375\3\0\0abc", "'abc'"), V(254, "\376\3\0\0\0\0\0\0\0abc", "'abc'"),
+    V(1, "\377", "-1"),
+    V(1 | U, "\377", "255"),
+    V(1, "\200", "-128"),
+    V(1, "\177", "127"),
+    V(244, "\1", "1"),
+    V(2, "\0\200", "-32768"),
+    V(2 | U, "\0\200", "32768"),
+    V(13, "\350\7", "2024"),
+    V(3, "\0\0\0\200", "-2147483648"),
+    V(3 | U, "\377\377\377\377", "4294967295"),
+    V(9, "\376\377\377\377", "-2"),
+    V(8, "\0\0\0\0\0\0\0\200", "-9223372036854775808"),
+    V(8 | U, "\377\377\377\377\377\377\377\377", "18446744073709551615"),
+    V(6, "", "NULL"),
+    V(4, "\0\0\300\77", "1.5"),
+    V(4, "\315\314\314\75", "0.1"),
+    V(4, "\0\0\0\0", "0"),
+    V(5, "\0\0\0\0\0\0\44\300", "-10"),
+    V(5, "\232\231\231\231\231\231\271\77", "0.1"),
+    V(10, "\0", "'0000-00-00'"),
+    V(10, "\4\350\7\2\35", "'2024-02-29'"),
+    V(12, "\7\332\7\12\21\23\33\36", "'2010-10-17 19:27:30'"),
+    V(12, "\13\332\7\12\21\23\33\36\1\0\0\0", "'2010-10-17 19:27:30.000001'"),
+    V(7, "\4\332\7\12\21", "'2010-10-17'"),
+    V(11, "\0", "'00:00:00'"),
+    V(11, "\10\0\0\0\0\0\23\33\36", "'19:27:30'"),
+    V(11, "\10\1\170\0\0\0\23\33\36", "'-2899:27:30'"),
+    V(11, "\14\1\170\0\0\0\23\33\36\1\0\0\0", "'-2899:27:30.000001'"),
+    V(253, "\0", "''"),
+    V(254, "\3abc", "'abc'"),
+    V(254, "\5it's\"", "'it''s\"'"),
+    V(245, "\2{}", "'{}'"),
+    V(252, "\3\0\1\377", "0x0001ff"),
+    V(252, "\3\303\251!", "'\303\251!'"),
+    V(16, "\1\1", "0x01"),
+    V(246, "\4-1.5", "-1.5"),
+    V(0, "\0041.50", "1.50"),
+    V(254, "\374\3\0abc", "'abc'"),
+    V(254, "\375\3\0\0abc", "'abc'"),
+    V(254, "\376\3\0\0\0\0\0\0\0abc", "'abc'"),
 };
 
 static void values_read_like_sql(void **state)
@@ -97,10 +123,23 @@ static void doubles_are_short_and_exact(void **state)
 		double value;
 		const char *text;
 	} rows[] = {
-		{1, "1"}, {-0.0, "0"}, {123456789, "123456789"}, {1e15, "1000000000000000"}, {1e22, "1e+22"}, {0.1, "0.1"},
-		{1.0 / 3, "0.3333333333333333"}, {5e-324, "4.94065645841247e-324"}, {1.7976931348623157e308, "1.7976931348623157e+308"},
-		{2.5e-5, "0.000025"}, {1e-7, "1e-07"}, {9007199254740993.0, "9007199254740992"}, {123.456, "123.456"},
-		{0.1 + 0.2, "0.30000000000000004"}, {-1e300, "-1e+300"}, {1e300 * 1e10, "inf"}, {-1e300 * 1e10, "-inf"},
+	    {1, "1"},
+	    {-0.0, "0"},
+	    {123456789, "123456789"},
+	    {1e15, "1000000000000000"},
+	    {1e22, "1e+22"},
+	    {0.1, "0.1"},
+	    {1.0 / 3, "0.3333333333333333"},
+	    {5e-324, "4.94065645841247e-324"},
+	    {1.7976931348623157e308, "1.7976931348623157e+308"},
+	    {2.5e-5, "0.000025"},
+	    {1e-7, "1e-07"},
+	    {9007199254740993.0, "9007199254740992"},
+	    {123.456, "123.456"},
+	    {0.1 + 0.2, "0.30000000000000004"},
+	    {-1e300, "-1e+300"},
+	    {1e300 * 1e10, "inf"},
+	    {-1e300 * 1e10, "-inf"},
 	};
 	char out[64];
 	(void)state;
@@ -110,14 +149,16 @@ static void doubles_are_short_and_exact(void **state)
 		out[w.len] = 0;
 		assert_string_equal(out, rows[i].text);
 	}
-	/* What is written reads back as the same number where powers of ten are exact; beyond, the last digits may differ. */
+	/* What is written reads back as the same number where powers of ten are exact; beyond, the last digits may
+	 * differ. */
 	uint64_t random = 88172645463325252u;
 	for (unsigned i = 0; i < 300000; i++) {
 		double value;
 		random ^= random << 13;
 		random ^= random >> 7;
 		random ^= random << 17;
-		uint64_t bits = i % 2 ? random : (random & ~(UINT64_C(0x7ff) << 52)) | (UINT64_C(990) + random % 110) << 52;
+		uint64_t bits =
+		    i % 2 ? random : (random & ~(UINT64_C(0x7ff) << 52)) | (UINT64_C(990) + random % 110) << 52;
 		memcpy(&value, &bits, sizeof value);
 		if (value - value != 0)
 			continue;
@@ -139,52 +180,55 @@ static void doubles_are_short_and_exact(void **state)
 	}
 }
 
-#define P(bytes, midstream, answer) {bytes, sizeof(bytes) - 1, midstream, answer}
+#define P(bytes, midstream, answer)                                                                                    \
+	{                                                                                                              \
+		bytes, sizeof(bytes) - 1, midstream, answer                                                            \
+	}
 static const struct {
 	const char *bytes;
 	size_t len;
 	bool midstream;
 	const char *answer;
 } probes[] = {
-	/* from the start: the greeting, an error in its place, the client's answer */
-	P("\112\0\0\0\0128.0.36\0\52\0\0\0saltsalt\0\377", false, "mysql server"),
-	P("\112\0\0\0\0125.5.5-10.11.6-MariaDB\0\52\0\0\0saltsalt\0", false, "mysql server"),
-	P("\112\0\0\0\012not a version\0\52\0\0\0saltsalt\0", false, "none"),
-	P("\112\0\0\0\0128.0.36\0\52\0\0\0saltsalt\1\377", false, "none"),
-	P("\25\0\0\0\377\20\4Too many connections", false, "mysql server"),
-	P("\125\0\0\1\15\242\17\0\0\0\0\1\41\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0bob", false, "mysql client"),
-	P("\40\0\0\1\15\252\17\0\0\0\0\1\41\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", false, "mysql client"),
-	/* what only the middle has says nothing at the start */
-	P("\11\0\0\0\3SELECT 1", false, "none"),
-	P("\7\0\0\1\0\0\0\2\0\0\0", false, "none"),
-	/* from the middle: strong ones */
-	P("\11\0\0\0\3SELECT 1", true, "mysql client"),
-	P("\7\0\0\0\3commit", true, "mysql client"),
-	P("\40\1\0\0\3/* a comment */ select 1", true, "mysql client"),
-	P("\40\1\0\0\3 (((select 1", true, "mysql client"),
-	P("\40\1\0\0\3\0\1UPDATE t", true, "mysql client"),
-	P("\40\1\0\0\26INSERT INTO t", true, "mysql client"),
-	P("\16\0\0\0\27\1\0\0\0\0\1\0\0\0\0\1\3\0", true, "mysql client"),
-	P("\1\0\0\1\1\34\0\0\2\3def", true, "mysql server"),
-	P("\60\0\0\1\377\172\4#42S02Table", true, "mysql server"),
-	P("\14\0\0\1\0\1\0\0\0\1\0\1\0\0\0\0\34\0\0\2\3def", true, "mysql server"),
-	P("\20\0\0\0\0\0\0\14\0\0\0\3SELECT 1", true, "mysql client"),
-	/* weak ones need more, and get it from what follows */
-	P("\1\0\0\0\16", true, "unsure"),
-	P("\7\0\0\1\0\0\0\2\0\0\0", true, "unsure"),
-	P("\1\0\0\0\16\11\0\0\0\3SELECT 1", true, "mysql client"),
-	P("\5\0\0\0\31\1\0\0\0\11\0\0\0\26SELECT 1", true, "mysql client"),
-	P("\1\0\0\0\1\0\0\0\2\0\0\0", true, "none"),
-	P("\1\0\0\0\16\1\0\0\0\2\0\0\0", true, "none"),
-	/* others */
-	P("GET / HTTP/1.1\r\n\r\n", false, "http client"),
-	P("\26\3\1\2\0\1\0\1\374\3\3", false, "tls client"),
-	P("SSH-2.0-OpenSSH_9.2", false, "none"),
-	P("\0\0\0\43\0\3\0\0\0\0\0\1\0\4test", true, "none"),                 /* Kafka */
-	P("\72\0\0\0\3\0\0\0\0\0\0\0\324\7\0\0\0\0\0\0admin.$cmd", true, "none"), /* MongoDB */
-	P("\0\0\0\10\4\322\26\57", false, "none"),                              /* PostgreSQL */
-	P("*1\r\n$4\r\nPING\r\n", true, "none"),                                /* Redis */
-	P("\11\0\0\0\3nothing", true, "none"),
+    /* from the start: the greeting, an error in its place, the client's answer */
+    P("\112\0\0\0\0128.0.36\0\52\0\0\0saltsalt\0\377", false, "mysql server"),
+    P("\112\0\0\0\0125.5.5-10.11.6-MariaDB\0\52\0\0\0saltsalt\0", false, "mysql server"),
+    P("\112\0\0\0\012not a version\0\52\0\0\0saltsalt\0", false, "none"),
+    P("\112\0\0\0\0128.0.36\0\52\0\0\0saltsalt\1\377", false, "none"),
+    P("\25\0\0\0\377\20\4Too many connections", false, "mysql server"),
+    P("\125\0\0\1\15\242\17\0\0\0\0\1\41\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0bob", false, "mysql client"),
+    P("\40\0\0\1\15\252\17\0\0\0\0\1\41\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", false, "mysql client"),
+    /* what only the middle has says nothing at the start */
+    P("\11\0\0\0\3SELECT 1", false, "none"),
+    P("\7\0\0\1\0\0\0\2\0\0\0", false, "none"),
+    /* from the middle: strong ones */
+    P("\11\0\0\0\3SELECT 1", true, "mysql client"),
+    P("\7\0\0\0\3commit", true, "mysql client"),
+    P("\40\1\0\0\3/* a comment */ select 1", true, "mysql client"),
+    P("\40\1\0\0\3 (((select 1", true, "mysql client"),
+    P("\40\1\0\0\3\0\1UPDATE t", true, "mysql client"),
+    P("\40\1\0\0\26INSERT INTO t", true, "mysql client"),
+    P("\16\0\0\0\27\1\0\0\0\0\1\0\0\0\0\1\3\0", true, "mysql client"),
+    P("\1\0\0\1\1\34\0\0\2\3def", true, "mysql server"),
+    P("\60\0\0\1\377\172\4#42S02Table", true, "mysql server"),
+    P("\14\0\0\1\0\1\0\0\0\1\0\1\0\0\0\0\34\0\0\2\3def", true, "mysql server"),
+    P("\20\0\0\0\0\0\0\14\0\0\0\3SELECT 1", true, "mysql client"),
+    /* weak ones need more, and get it from what follows */
+    P("\1\0\0\0\16", true, "unsure"),
+    P("\7\0\0\1\0\0\0\2\0\0\0", true, "unsure"),
+    P("\1\0\0\0\16\11\0\0\0\3SELECT 1", true, "mysql client"),
+    P("\5\0\0\0\31\1\0\0\0\11\0\0\0\26SELECT 1", true, "mysql client"),
+    P("\1\0\0\0\1\0\0\0\2\0\0\0", true, "none"),
+    P("\1\0\0\0\16\1\0\0\0\2\0\0\0", true, "none"),
+    /* others */
+    P("GET / HTTP/1.1\r\n\r\n", false, "http client"),
+    P("\26\3\1\2\0\1\0\1\374\3\3", false, "tls client"),
+    P("SSH-2.0-OpenSSH_9.2", false, "none"),
+    P("\0\0\0\43\0\3\0\0\0\0\0\1\0\4test", true, "none"),                     /* Kafka */
+    P("\72\0\0\0\3\0\0\0\0\0\0\0\324\7\0\0\0\0\0\0admin.$cmd", true, "none"), /* MongoDB */
+    P("\0\0\0\10\4\322\26\57", false, "none"),                                /* PostgreSQL */
+    P("*1\r\n$4\r\nPING\r\n", true, "none"),                                  /* Redis */
+    P("\11\0\0\0\3nothing", true, "none"),
 };
 
 static void first_bytes_are_recognised(void **state)
@@ -210,23 +254,26 @@ static void errors_blame_someone(void **state)
 		unsigned code;
 		const char *status;
 	} rows[] = {
-		{1044, "client_error"}, {1045, "client_error"}, {1046, "client_error"}, {1054, "client_error"},
-		{1062, "client_error"}, {1064, "client_error"}, {1146, "client_error"}, {1451, "client_error"},
-		{1153, "client_error"}, {1007, "client_error"}, {1022, "client_error"}, {1040, "server_error"},
-		{1021, "server_error"}, {1053, "server_error"}, {1114, "server_error"}, {1203, "server_error"},
-		{1205, "server_error"}, {1213, "server_error"}, {1317, "server_error"}, {1969, "server_error"},
-		{2013, "server_error"}, {3024, "server_error"}, {3819, "client_error"}, {4031, "server_error"},
+	    {1044, "client_error"}, {1045, "client_error"}, {1046, "client_error"}, {1054, "client_error"},
+	    {1062, "client_error"}, {1064, "client_error"}, {1146, "client_error"}, {1451, "client_error"},
+	    {1153, "client_error"}, {1007, "client_error"}, {1022, "client_error"}, {1040, "server_error"},
+	    {1021, "server_error"}, {1053, "server_error"}, {1114, "server_error"}, {1203, "server_error"},
+	    {1205, "server_error"}, {1213, "server_error"}, {1317, "server_error"}, {1969, "server_error"},
+	    {2013, "server_error"}, {3024, "server_error"}, {3819, "client_error"}, {4031, "server_error"},
 	};
 	(void)state;
 	for (size_t i = 0; i < array_size(rows); i++) {
-		uint8_t packet[] = {10, 0, 0, 0, 0xff, (uint8_t)rows[i].code, (uint8_t)(rows[i].code >> 8), '#', 'H', 'Y', '0', '0', '0', 'x'};
+		uint8_t packet[] = {
+		    10,  0,   0,   0,   0xff, (uint8_t)rows[i].code, (uint8_t)(rows[i].code >> 8), '#', 'H',
+		    'Y', '0', '0', '0', 'x'};
 		char expected[128];
 		struct script script = {
-			.steps = {SERVER_BYTES(packet, sizeof packet)},
-			.dissector = &dissector_mysql,
+		    .steps = {SERVER_BYTES(packet, sizeof packet)},
+		    .dissector = &dissector_mysql,
 		};
-		snprintf(expected, sizeof expected, "response s0-14 response_exception=\"HY000: x\" code=%u status=%s unpaired\n",
-		         rows[i].code, rows[i].status);
+		snprintf(expected, sizeof expected,
+			 "response s0-14 response_exception=\"HY000: x\" code=%u status=%s unpaired\n", rows[i].code,
+			 rows[i].status);
 		assert_string_equal(harness_run(&script, &HARNESS_WHOLE), expected);
 	}
 }
@@ -304,15 +351,19 @@ static void payloads_go_on_in_further_packets(void **state)
 		harness_data(h, SIDE_CLIENT, "\11\0\0\0\3SELECT a", 13);
 		feed(h, SIDE_SERVER, &response, pieces[i]);
 		harness_data(h, SIDE_CLIENT, "\1\0\0\0\1", 5);
-		/* picked up in the middle, a response is believed in where its id is 1; these have 2, as their requests had 2 packets */
-		expect(h, "is mysql\n"
-		          "request c0-16777250 request_type=COM_QUERY request_resource=\"INSERT INTO t VALUES ('xxxxxxxxx\" "
-		          "endpoint=\"INSERT t\"\n"
-		          "request c16777250-33554473 request_type=COM_QUERY request_resource=\"INSERT INTO t VALUES ('xxxxxxxxx\" "
-		          "endpoint=\"INSERT t\"\n"
-		          "request c33554473-33554486 request_type=COM_QUERY request_resource=\"SELECT a\" endpoint=SELECT\n"
-		          "response s22-33554520 mysql.rows=1 status=ok\n"
-		          "request c33554486-33554491 request_type=COM_QUIT unpaired\n");
+		/* picked up in the middle, a response is believed in where its id is 1; these have 2, as their requests
+		 * had 2 packets */
+		expect(
+		    h,
+		    "is mysql\n"
+		    "request c0-16777250 request_type=COM_QUERY request_resource=\"INSERT INTO t VALUES ('xxxxxxxxx\" "
+		    "endpoint=\"INSERT t\"\n"
+		    "request c16777250-33554473 request_type=COM_QUERY request_resource=\"INSERT INTO t VALUES "
+		    "('xxxxxxxxx\" "
+		    "endpoint=\"INSERT t\"\n"
+		    "request c33554473-33554486 request_type=COM_QUERY request_resource=\"SELECT a\" endpoint=SELECT\n"
+		    "response s22-33554520 mysql.rows=1 status=ok\n"
+		    "request c33554486-33554491 request_type=COM_QUIT unpaired\n");
 		harness_free(h);
 	}
 	buffer_free(&request);
@@ -326,8 +377,8 @@ static void put_compressed(struct buffer *b, uint8_t seq, const struct buffer *p
 	uint8_t *packed = malloc(size);
 	assert_non_null(packed);
 	assert_int_equal(compress2(packed, &size, (const Bytef *)plain->at, plain->len, 6), Z_OK);
-	uint8_t h[7] = {(uint8_t)size, (uint8_t)(size >> 8), (uint8_t)(size >> 16), seq,
-		(uint8_t)plain->len, (uint8_t)(plain->len >> 8), (uint8_t)(plain->len >> 16)};
+	uint8_t h[7] = {(uint8_t)size,       (uint8_t)(size >> 8),       (uint8_t)(size >> 16),      seq,
+			(uint8_t)plain->len, (uint8_t)(plain->len >> 8), (uint8_t)(plain->len >> 16)};
 	put(b, h, sizeof h);
 	put(b, packed, size);
 	free(packed);
@@ -346,8 +397,9 @@ static void put_noise(struct buffer *b, size_t len)
 /* Of a compressed packet that is too long to be held, only the beginning is decompressed. */
 static void long_compressed_packets_are_looked_at_from_the_front(void **state)
 {
-	static const char login[] = "\77\0\0\1\55\242\17\0\0\0\0\1\377\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0bob\0"
-				    "\0shop\0mysql_native_password";
+	static const char login[] =
+	    "\77\0\0\1\55\242\17\0\0\0\0\1\377\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0bob\0"
+	    "\0shop\0mysql_native_password";
 	struct dissect_settings settings = {.text_max = 32};
 	(void)state;
 	for (size_t piece = 1460; piece <= 65535; piece += 64075) {
@@ -388,13 +440,15 @@ static void long_compressed_packets_are_looked_at_from_the_front(void **state)
 		harness_data(h, SIDE_CLIENT, "\5\0\0\0\0\0\0\1\0\0\0\16", 12);
 		harness_data(h, SIDE_SERVER, "\13\0\0\1\0\0\0\7\0\0\1\0\0\0\2\0\0\0", 18);
 		expect(h, "is mysql\n"
-		          "session c0-67 s32-43 version=8.0.36 request_type=LOGIN request_domain=shop mysql.user=bob "
-		          "mysql.connection_id=42 mysql.auth_plugin=mysql_native_password status=ok\n"
-		          "session C S version=8.0.36 request_type=COM_QUERY request_domain=shop "
-		          "request_resource=\"INSERT INTO t VALUES ('&%,CI=_-9\" endpoint=\"INSERT t\" status=ok affected_rows=1\n"
-		          "session C S version=8.0.36 request_type=COM_QUERY request_domain=shop request_resource=\"SELECT a\" "
-		          "endpoint=SELECT mysql.rows=1 status=ok\n"
-		          "session C S version=8.0.36 request_type=COM_PING request_domain=shop status=ok\n");
+			  "session c0-67 s32-43 version=8.0.36 request_type=LOGIN request_domain=shop mysql.user=bob "
+			  "mysql.connection_id=42 mysql.auth_plugin=mysql_native_password status=ok\n"
+			  "session C S version=8.0.36 request_type=COM_QUERY request_domain=shop "
+			  "request_resource=\"INSERT INTO t VALUES ('&%,CI=_-9\" endpoint=\"INSERT t\" status=ok "
+			  "affected_rows=1\n"
+			  "session C S version=8.0.36 request_type=COM_QUERY request_domain=shop "
+			  "request_resource=\"SELECT a\" "
+			  "endpoint=SELECT mysql.rows=1 status=ok\n"
+			  "session C S version=8.0.36 request_type=COM_PING request_domain=shop status=ok\n");
 		harness_free(h);
 		buffer_free(&plain);
 		buffer_free(&packed);
@@ -409,7 +463,8 @@ static void forgotten_statements_have_no_text(void **state)
 	struct buffer lines = {0};
 	(void)state;
 	for (uint8_t id = 1; id <= 100; id++) {
-		uint8_t prepare[] = {9, 0, 0, 0, COM_STMT_PREPARE, 'S', 'E', 'T', ' ', '@', (uint8_t)('A' + id % 26), '=', '1'};
+		uint8_t prepare[] = {9,   0,  0, 0, COM_STMT_PREPARE, 'S', 'E', 'T', ' ', '@', (uint8_t)('A' + id % 26),
+				     '=', '1'};
 		uint8_t prepared[] = {12, 0, 0, 1, 0, id, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 		uint8_t execute[] = {10, 0, 0, 0, COM_STMT_EXECUTE, 1, 0, 0, 0, 0, 1, 0, 0, 0};
 		harness_data(h, SIDE_CLIENT, prepare, sizeof prepare);
@@ -425,10 +480,11 @@ static void forgotten_statements_have_no_text(void **state)
 	const char *last = strstr(lines.at, "request c");
 	assert_non_null(last);
 	assert_string_equal(last, "request c2700-2714 request_type=COM_STMT_EXECUTE mysql.statement_id=2\n"
-	                          "request c2714-2728 request_type=COM_STMT_EXECUTE request_resource=\"SET @W=1\" "
-	                          "endpoint=SET mysql.statement_id=100\n");
+				  "request c2714-2728 request_type=COM_STMT_EXECUTE request_resource=\"SET @W=1\" "
+				  "endpoint=SET mysql.statement_id=100\n");
 	unsigned known = 0;
-	for (const char *p = lines.at; (p = strstr(p, "request_resource=\"SET @B=1\" endpoint=SET mysql.statement_id=1 ")); p++)
+	for (const char *p = lines.at;
+	     (p = strstr(p, "request_resource=\"SET @B=1\" endpoint=SET mysql.statement_id=1 ")); p++)
 		known++;
 	assert_int_equal(known, 101);
 	buffer_free(&lines);
@@ -438,13 +494,13 @@ static void forgotten_statements_have_no_text(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(values_read_like_sql),
-		cmocka_unit_test(doubles_are_short_and_exact),
-		cmocka_unit_test(first_bytes_are_recognised),
-		cmocka_unit_test(errors_blame_someone),
-		cmocka_unit_test(payloads_go_on_in_further_packets),
-		cmocka_unit_test(long_compressed_packets_are_looked_at_from_the_front),
-		cmocka_unit_test(forgotten_statements_have_no_text),
+	    cmocka_unit_test(values_read_like_sql),
+	    cmocka_unit_test(doubles_are_short_and_exact),
+	    cmocka_unit_test(first_bytes_are_recognised),
+	    cmocka_unit_test(errors_blame_someone),
+	    cmocka_unit_test(payloads_go_on_in_further_packets),
+	    cmocka_unit_test(long_compressed_packets_are_looked_at_from_the_front),
+	    cmocka_unit_test(forgotten_statements_have_no_text),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

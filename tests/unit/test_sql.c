@@ -31,25 +31,26 @@ static struct text guarded(const char *s, size_t len)
 static const struct {
 	const char *statement, *hidden;
 } hides[] = {
-	{"SELECT * FROM t WHERE a = 1", "SELECT * FROM t WHERE a = ?"},
-	{"select 'a', \"b\", 1.5, .5, 1e3, 1.5E-3, 0x1F, 0b01, x'4d', X'4D', b'01', N'n'",
-	 "select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"},
-	{"INSERT INTO t VALUES ('it''s', 'a\\'b', 'x\\\\', \"q\"\"q\")", "INSERT INTO t VALUES (?, ?, ?, ?)"},
-	{"SELECT t1.c2, `t-1`.`a'b` FROM t1, 2fa, db.3x WHERE -5 < a1", "SELECT t1.c2, `t-1`.`a'b` FROM t1, 2fa, db.3x WHERE -? < a1"},
-	{"SELECT a/* 'secret' */FROM t", "SELECT a FROM t"},
-	{"SELECT a -- 'secret'\nFROM t # 12\n", "SELECT a FROM t "},
-	{"/* lead */ SELECT 1", "SELECT ?"},
-	{"SELECT /*!50001 SQL_CACHE 7 */ 1", "SELECT /*!50001 SQL_CACHE ? */ ?"},
-	{"SELECT /*M!100100 a */ b", "SELECT /*M!100100 a */ b"},
-	{"SELECT 1--1", "SELECT ?--?"},
-	{"SELECT 'not closed", "SELECT ?"},
-	{"SELECT 'not closed\\", "SELECT ?"},
-	{"SELECT /* not closed", "SELECT "},
-	{"SELECT _utf8'x', @a, @@b, NULL, TRUE, ?", "SELECT _utf8?, @a, @@b, NULL, TRUE, ?"},
-	{"SELECT 'a' 'b'", "SELECT ? ?"},
-	{"SELECT 'caf\xc3\xa9', \xc3\xa9t\xc3\xa9 FROM t", "SELECT ?, \xc3\xa9t\xc3\xa9 FROM t"},
-	{"SELECT 2*/3", "SELECT ?*/?"},
-	{"", ""},
+    {"SELECT * FROM t WHERE a = 1", "SELECT * FROM t WHERE a = ?"},
+    {"select 'a', \"b\", 1.5, .5, 1e3, 1.5E-3, 0x1F, 0b01, x'4d', X'4D', b'01', N'n'",
+     "select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?"},
+    {"INSERT INTO t VALUES ('it''s', 'a\\'b', 'x\\\\', \"q\"\"q\")", "INSERT INTO t VALUES (?, ?, ?, ?)"},
+    {"SELECT t1.c2, `t-1`.`a'b` FROM t1, 2fa, db.3x WHERE -5 < a1",
+     "SELECT t1.c2, `t-1`.`a'b` FROM t1, 2fa, db.3x WHERE -? < a1"},
+    {"SELECT a/* 'secret' */FROM t", "SELECT a FROM t"},
+    {"SELECT a -- 'secret'\nFROM t # 12\n", "SELECT a FROM t "},
+    {"/* lead */ SELECT 1", "SELECT ?"},
+    {"SELECT /*!50001 SQL_CACHE 7 */ 1", "SELECT /*!50001 SQL_CACHE ? */ ?"},
+    {"SELECT /*M!100100 a */ b", "SELECT /*M!100100 a */ b"},
+    {"SELECT 1--1", "SELECT ?--?"},
+    {"SELECT 'not closed", "SELECT ?"},
+    {"SELECT 'not closed\\", "SELECT ?"},
+    {"SELECT /* not closed", "SELECT "},
+    {"SELECT _utf8'x', @a, @@b, NULL, TRUE, ?", "SELECT _utf8?, @a, @@b, NULL, TRUE, ?"},
+    {"SELECT 'a' 'b'", "SELECT ? ?"},
+    {"SELECT 'caf\xc3\xa9', \xc3\xa9t\xc3\xa9 FROM t", "SELECT ?, \xc3\xa9t\xc3\xa9 FROM t"},
+    {"SELECT 2*/3", "SELECT ?*/?"},
+    {"", ""},
 };
 
 static void literals_are_hidden(void **state)
@@ -75,35 +76,35 @@ static void literals_are_hidden(void **state)
 static const struct {
 	const char *statement, *endpoint;
 } endpoints[] = {
-	{"select * from users where id = 1", "SELECT users"},
-	{"SELECT a, (SELECT max(x) FROM inner_t) FROM `shop`.`orders` o", "SELECT shop.orders"},
-	{"SELECT EXTRACT(YEAR FROM d) FROM t", "SELECT t"},
-	{"SELECT * FROM (SELECT 1) x", "SELECT"},
-	{"SELECT 1", "SELECT"},
-	{"(SELECT a FROM t) UNION (SELECT b FROM u)", "SELECT t"},
-	{"/* app */ insert into `t` (a) values (1)", "INSERT t"},
-	{"INSERT LOW_PRIORITY IGNORE INTO db.t SELECT 1", "INSERT db.t"},
-	{"REPLACE t SET a = 1", "REPLACE t"},
-	{"UPDATE LOW_PRIORITY t SET a = 1", "UPDATE t"},
-	{"DELETE FROM t WHERE 1", "DELETE t"},
-	{"delete t1 from t1 join t2 using (id)", "DELETE t1"},
-	{"TRUNCATE TABLE t", "TRUNCATE t"},
-	{"CREATE TABLE IF NOT EXISTS shop.t (a INT)", "CREATE TABLE shop.t"},
-	{"create unique index i on t (a)", "CREATE INDEX i"},
-	{"CREATE USER 'bob'@'%' IDENTIFIED BY 'x'", "CREATE USER"},
-	{"DROP DATABASE IF EXISTS d", "DROP DATABASE d"},
-	{"ALTER TABLE t ADD c INT", "ALTER TABLE t"},
-	{"CALL shop.refill(1)", "CALL shop.refill"},
-	{"LOAD DATA LOCAL INFILE 'f' INTO TABLE t", "LOAD t"},
-	{"USE `my db`;", "USE my db"},
-	{"SET NAMES utf8", "SET"},
-	{"BEGIN", "BEGIN"},
-	{"/*!40101 SET NAMES utf8 */", "SET"},
-	{"WITH c AS (SELECT 1) SELECT * FROM c", "WITH"},
-	{"select * from t.", "SELECT t"},
-	{"select * from `t", "SELECT t"},
-	{"'nothing'", ""},
-	{"", ""},
+    {"select * from users where id = 1", "SELECT users"},
+    {"SELECT a, (SELECT max(x) FROM inner_t) FROM `shop`.`orders` o", "SELECT shop.orders"},
+    {"SELECT EXTRACT(YEAR FROM d) FROM t", "SELECT t"},
+    {"SELECT * FROM (SELECT 1) x", "SELECT"},
+    {"SELECT 1", "SELECT"},
+    {"(SELECT a FROM t) UNION (SELECT b FROM u)", "SELECT t"},
+    {"/* app */ insert into `t` (a) values (1)", "INSERT t"},
+    {"INSERT LOW_PRIORITY IGNORE INTO db.t SELECT 1", "INSERT db.t"},
+    {"REPLACE t SET a = 1", "REPLACE t"},
+    {"UPDATE LOW_PRIORITY t SET a = 1", "UPDATE t"},
+    {"DELETE FROM t WHERE 1", "DELETE t"},
+    {"delete t1 from t1 join t2 using (id)", "DELETE t1"},
+    {"TRUNCATE TABLE t", "TRUNCATE t"},
+    {"CREATE TABLE IF NOT EXISTS shop.t (a INT)", "CREATE TABLE shop.t"},
+    {"create unique index i on t (a)", "CREATE INDEX i"},
+    {"CREATE USER 'bob'@'%' IDENTIFIED BY 'x'", "CREATE USER"},
+    {"DROP DATABASE IF EXISTS d", "DROP DATABASE d"},
+    {"ALTER TABLE t ADD c INT", "ALTER TABLE t"},
+    {"CALL shop.refill(1)", "CALL shop.refill"},
+    {"LOAD DATA LOCAL INFILE 'f' INTO TABLE t", "LOAD t"},
+    {"USE `my db`;", "USE my db"},
+    {"SET NAMES utf8", "SET"},
+    {"BEGIN", "BEGIN"},
+    {"/*!40101 SET NAMES utf8 */", "SET"},
+    {"WITH c AS (SELECT 1) SELECT * FROM c", "WITH"},
+    {"select * from t.", "SELECT t"},
+    {"select * from `t", "SELECT t"},
+    {"'nothing'", ""},
+    {"", ""},
 };
 
 static void endpoints_are_short_names(void **state)
@@ -131,21 +132,22 @@ static void statements_with_secrets_are_known(void **state)
 		const char *statement;
 		bool secret;
 	} rows[] = {
-		{"CREATE USER bob IDENTIFIED BY 'x'", true},
-		{"alter user bob identified with p as 'x'", true},
-		{"GRANT ALL ON *.* TO bob IDENTIFIED BY 'x'", true},
-		{"SET PASSWORD FOR bob = 'x'", true},
-		{"CHANGE MASTER TO MASTER_PASSWORD = 'x'", true},
-		{"CHANGE REPLICATION SOURCE TO SOURCE_PASSWORD='x'", true},
-		{"START GROUP_REPLICATION USER='u', PASSWORD='x'", true},
-		{"SELECT password FROM users", false},
-		{"SET NAMES utf8", false},
-		{"CREATE TABLE t (password_hash INT)", false},
-		{"SET @a = 'password'", false},
+	    {"CREATE USER bob IDENTIFIED BY 'x'", true},
+	    {"alter user bob identified with p as 'x'", true},
+	    {"GRANT ALL ON *.* TO bob IDENTIFIED BY 'x'", true},
+	    {"SET PASSWORD FOR bob = 'x'", true},
+	    {"CHANGE MASTER TO MASTER_PASSWORD = 'x'", true},
+	    {"CHANGE REPLICATION SOURCE TO SOURCE_PASSWORD='x'", true},
+	    {"START GROUP_REPLICATION USER='u', PASSWORD='x'", true},
+	    {"SELECT password FROM users", false},
+	    {"SET NAMES utf8", false},
+	    {"CREATE TABLE t (password_hash INT)", false},
+	    {"SET @a = 'password'", false},
 	};
 	(void)state;
 	for (size_t i = 0; i < array_size(rows); i++)
-		assert_int_equal(sql_holds_secret(guarded(rows[i].statement, strlen(rows[i].statement))), rows[i].secret);
+		assert_int_equal(sql_holds_secret(guarded(rows[i].statement, strlen(rows[i].statement))),
+				 rows[i].secret);
 }
 
 static void placeholders_are_counted(void **state)
@@ -170,11 +172,11 @@ static void trace_context_is_found_in_comments_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(literals_are_hidden),
-		cmocka_unit_test(endpoints_are_short_names),
-		cmocka_unit_test(statements_with_secrets_are_known),
-		cmocka_unit_test(placeholders_are_counted),
-		cmocka_unit_test(trace_context_is_found_in_comments_only),
+	    cmocka_unit_test(literals_are_hidden),
+	    cmocka_unit_test(endpoints_are_short_names),
+	    cmocka_unit_test(statements_with_secrets_are_known),
+	    cmocka_unit_test(placeholders_are_counted),
+	    cmocka_unit_test(trace_context_is_found_in_comments_only),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
