@@ -23,7 +23,7 @@ static bool is_client_id(const uint8_t *p, size_t n)
 enum dissect_verdict kafka_request_read(const uint8_t *p, size_t n, struct kafka_request *ret)
 {
 	if (n < 4)
-		return n && p[0] >= KAFKA_FRAME_MAX >> 24 ? DISSECT_NOT_MINE : DISSECT_UNSURE;
+		return n && p[0] > KAFKA_FRAME_MAX >> 24 ? DISSECT_NOT_MINE : DISSECT_UNSURE;
 	*ret = (struct kafka_request){.size = load_be32(p)};
 	if (ret->size < 8 || ret->size > KAFKA_FRAME_MAX || (n > 4 && p[4]) || (n > 6 && p[6]))
 		return DISSECT_NOT_MINE;

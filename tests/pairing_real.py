@@ -38,7 +38,7 @@ TITLES = {"http": "HTTP", "redis": "Redis", "mysql": "MySQL", "kafka": "Kafka"}
 TOOLS = {"http": ["nginx"], "redis": ["redis-server", "redis-cli"], "mysql": ["mariadbd", "mariadb-install-db", "mariadb"], "kafka": ["gcc"]}
 # (how, depth, connections, requests of each). batch: a burst, then all its answers; window: one more for each answer
 PLAN = (("batch", 1, 2, 150), ("batch", 10, 2, 500), ("batch", 100, 4, 700), ("window", 10, 2, 400), ("window", 100, 3, 600))
-SEEDS = 8
+SEEDS = 16
 TOPICS = 97
 
 
@@ -307,7 +307,7 @@ class Stage:
 
     # each returns (namespace of the client, device, port)
     def http(self):
-        slow = "".join(f"location ~ ^/s{code}/ {{ return {code} $request_uri; }}\n" for code in (200, 404, 503, 410))
+        quick = "".join(f"location ~ ^/s{code}/ {{ return {code} $request_uri; }}\n" for code in (200, 404, 503, 410))
         with open(self.path("nginx.conf"), "w") as f:
             f.write(f"""worker_processes 1; daemon off; pid {self.path('nginx.pid')}; error_log {self.path('error.log')}; user root;
                 events {{ worker_connections 256; }}
@@ -318,7 +318,7 @@ class Stage:
                     keepalive_requests 100000; large_client_header_buffers 8 8k; default_type text/plain;
                     server {{
                         listen {SERVER}:80;
-                        {slow}
+                        {quick}
                         location /slow/ {{ proxy_pass http://127.0.0.1:8081; proxy_http_version 1.1; proxy_set_header Connection ''; }}
                     }}
                 }}""")
@@ -382,7 +382,7 @@ class Stage:
                 for line in f:
                     port, uri, _, seconds, _ = line.split()
                     times[int(uri.rsplit("/", 1)[1])] = int(float(seconds) * 1e9)
-            return times, 1_000_000
+            return times, 5_000_000  # nginx takes the time once in a turn of its event loop
         if protocol == "redis":
             out = subprocess.run(["redis-cli", "-s", self.path("redis.sock"), "--json", "slowlog", "get", "-1"], capture_output=True, check=True).stdout
             for _, _, us, words, *_ in json.loads(out):
@@ -391,9 +391,9 @@ class Stage:
             return times, 1000
         if protocol == "mysql":
             with open(self.path("slow.log"), errors="replace") as f:
-                for part in f.read().split("# Time:")[0:] and re.findall(r"# Query_time: ([\d.]+).*?\n(?:#.*\n)*(?:use \w+;\n)?SET timestamp=\d+;\n(.*)", open(self.path("slow.log"), errors="replace").read()):
-                    if m := re.match(r"SELECT (\d+)|UPDATE .*/\* (\d+) \*/", part[1]):
-                        times[int(m[1] or m[2])] = int(float(part[0]) * 1e9)
+                for seconds, statement in re.findall(r"# Query_time: ([\d.]+).*\n(?:#.*\n|use .*\n)*SET timestamp=\d+;\n(.*)", f.read()):
+                    if m := re.match(r"SELECT (\d+)|UPDATE .*/\* (\d+) \*/", statement):
+                        times[int(m[1] or m[2])] = int(float(seconds) * 1e9)
             return times, 1000
         with open(self.path("mock.log")) as f:
             received, answered = {}, {}
@@ -578,11 +578,10 @@ def within_the_clocks(name, protocol, result, truth, took, resolution):
                 early.append((e.n, r["duration_ns"], took[e.n]))
     slack.sort()
     work.sort()
-    case(slack and not late, f"{name}-within-what-the-client-saw", f"outside: {late[:5]}")
-    if slack:
-        print(f"# {name}: clients waited {slack[len(slack) // 2] / 1000:.0f} us (median) longer than the records say, {slack[-1] / 1e6:.1f} ms at most; "
-              f"the server logged {len(work)} of {len(slack)}, {work[len(work) // 2] / 1000 if work else 0:.0f} us (median) shorter")
-    case(work and not early, f"{name}-not-shorter-than-the-server-took", f"{len(early)}: {early[:5]}" if work else "the server logged nothing")
+    what = f"clients waited {slack[len(slack) // 2] / 1000:.0f} us longer (median), {slack[-1] / 1e6:.1f} ms at most" if slack else "no records"
+    case(slack and not late, f"{name}-not-longer-than-the-client-waited: {what}", f"outside: {late[:5]}")
+    what = f"logged {len(work)} of {len(slack)}, {work[len(work) // 2] / 1000:.0f} us shorter (median)" if work else "nothing was logged"
+    case(work and not early, f"{name}-not-shorter-than-the-server-took: {what}", f"{len(early)}: {early[:5]}")
 
 
 def removed(frames, loss, seed):
@@ -610,10 +609,10 @@ def prove(stage, binary, protocol):
             check(protocol, result, truth, tally, loss == 0)
             if loss == 0:
                 within_the_clocks(protocol, protocol, result, truth, took, resolution)
-        all_found = loss or tally.pairs == total and tally.exact == total
-        print(f"# {name}: {tally.pairs} of {total * runs} pairs found ({100 * tally.pairs / total / runs:.2f} %), {len(tally.wrong)} wrong; {shown} of {len(frames) * runs} packets removed; "
-              f"durations exact in {100 * tally.exact / max(1, tally.timed):.2f} % of {tally.timed}, largest error {tally.largest / 1e6:.3f} ms")
-        case(not tally.wrong and all_found, f"{name}:", f"{len(tally.wrong)} wrong: {tally.wrong[:4]}" if tally.wrong else "nothing was lost, yet not all pairs were found, or exactly")
+        what = (f"{tally.pairs} of {total * runs} pairs found ({100 * tally.pairs / total / runs:.2f} %), {len(tally.wrong)} wrong; {shown} of {len(frames) * runs} packets removed; "
+                f"durations exact in {100 * tally.exact / max(1, tally.timed):.2f} % of {tally.timed}, largest error {tally.largest / 1e6:.3f} ms")
+        all_found = loss or tally.pairs == tally.exact == total
+        case(not tally.wrong and all_found, f"{name}: {what}", "; ".join(tally.wrong[:4]) or "nothing was lost, yet not all pairs were found, or exactly")
 
 
 def main():
