@@ -310,6 +310,24 @@ void wheel_advance(struct wheel *w, int64_t now, void (*fire)(void *ctx, uint32_
 	}
 }
 
+void wheel_rewind(struct wheel *w, int64_t now)
+{
+	if (now >= w->now)
+		return;
+	for (uint32_t slot = 0; slot < SLOTS; slot++) {
+		if (slot != SLOT_FIRING && w->slot[slot].head != POOL_NONE)
+			move(w, detach(w, slot), SLOT_FIRING);
+	}
+	w->now = now;
+	uint32_t index = detach(w, SLOT_FIRING);
+	while (index != POOL_NONE) {
+		struct wheel_node *n = node_at(w, index);
+		uint32_t next = n->next;
+		append(w, slot_for(w, n->deadline), index);
+		index = next;
+	}
+}
+
 uint32_t wheel_fires_next(const struct wheel *w)
 {
 	return w->slot[SLOT_FIRING].head;

@@ -2,7 +2,7 @@
  *
  * A hierarchical timer wheel whose nodes are embedded in pooled objects and linked by index. Time is in ticks
  * (WHEEL_TICK_NS), absolute. Arming, cancelling: O(1). Advancing: O(timers that fire or cascade), however far the clock
- * jumps; a clock that steps back fires nothing until it has caught up. Timers of one tick fire in the order in which they
+ * jumps; a clock that steps back fires nothing until it has caught up, or is told so with wheel_rewind(). Timers of one tick fire in the order in which they
  * were armed for it, so that the order does not depend on where objects lie in memory. One thread. */
 #ifndef TS_BASE_WHEEL_H
 #define TS_BASE_WHEEL_H
@@ -40,6 +40,9 @@ int64_t wheel_next(const struct wheel *w);
  * cancel any timer of this wheel, but not advance it. A timer armed by fire for `now` or earlier fires in the next
  * advance. */
 void wheel_advance(struct wheel *w, int64_t now, void (*fire)(void *ctx, uint32_t index), void *ctx);
+
+/* Sets the clock back to `now`: O(armed timers), none fires. Not within fire(). */
+void wheel_rewind(struct wheel *w, int64_t now);
 
 /* Within fire(): the object that fires next in this call, POOL_NONE for none. A hint for prefetching. */
 uint32_t wheel_fires_next(const struct wheel *w);

@@ -13,12 +13,23 @@ int block_pool_init(struct block_pool *p, unsigned files)
 	*p = (struct block_pool){.count = files + BLOCKS_SPARE};
 	p->size = min_of(max_of(BLOCKS_BYTES / files & ~(size_t)4095, BLOCK_MIN), BLOCK_MAX);
 	p->blocks = calloc(p->count, sizeof *p->blocks);
-	return p->blocks ? 0 : -ENOMEM;
+	if (!p->blocks)
+		return -ENOMEM;
+	for (unsigned i = p->count; i-- > 0;) {
+		struct block *b = &p->blocks[i];
+		b->data = aligned_alloc(4096, p->size); /* touched when it is first used */
+		if (!b->data)
+			return -ENOMEM;
+		b->size = p->size;
+		b->next = p->free;
+		p->free = b;
+	}
+	return 0;
 }
 
 void block_pool_fini(struct block_pool *p)
 {
-	for (unsigned i = 0; i < p->used; i++)
+	for (unsigned i = 0; p->blocks && i < p->count; i++)
 		free(p->blocks[i].data);
 	free(p->blocks);
 	*p = (struct block_pool){0};
@@ -34,7 +45,7 @@ static void drop_data(struct block *b)
 static void put_free(struct block_pool *p, struct block *b)
 {
 	if (b->size > p->size)
-		drop_data(b);
+		drop_data(b); /* one frame was larger than a block */
 	b->next = p->free;
 	p->free = b;
 }
@@ -56,11 +67,8 @@ int block_get(struct block_pool *p, size_t size, struct block **ret_b)
 {
 	if (!p->free)
 		collect_released(p);
-	if (!p->free) {
-		if (p->used == p->count)
-			return -ENOBUFS;
-		put_free(p, &p->blocks[p->used++]);
-	}
+	if (!p->free)
+		return -ENOBUFS;
 	struct block *b = p->free;
 	size = max_of(size, p->size);
 	if (b->size < size) {

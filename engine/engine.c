@@ -11,6 +11,8 @@
 #include <time.h>
 
 #define FRAMES 256      /* read at a time */
+#define BACK_NS (60 * NS_PER_S) /* a step back of the capture's clock that lasts … */
+#define BACK_FRAMES 64          /* … for this many frames in a row is believed */
 #define DATAGRAMS 32    /* reassembled datagrams that may be on their way to workers */
 #define DATAGRAM_MAX (40 + 65535) /* the length of an IPv6 packet does not count its first header */
 
@@ -56,6 +58,7 @@ struct engine {
 	struct engine_counters counters;
 	uint64_t hash_seed;
 	int64_t now_ns, next_tick_ns;
+	unsigned frames_back; /* in a row, whose time lies far behind the clock */
 	uint64_t last_ordinal;
 	bool started;
 
@@ -337,11 +340,14 @@ static void fragment(struct engine *e, struct packet *p, uint64_t ordinal)
 
 static void take_frame(struct engine *e, const struct frame *f)
 {
-	if (f->ts_ns >= e->next_tick_ns) {
+	e->frames_back = f->ts_ns < e->now_ns - BACK_NS ? e->frames_back + 1 : 0;
+	if (f->ts_ns >= e->next_tick_ns || e->frames_back == BACK_FRAMES) {
 		e->now_ns = f->ts_ns;
+		e->frames_back = 0;
 		tick(e, order_of(f->ordinal) - 1);
 	}
 	e->now_ns = max_of(e->now_ns, f->ts_ns);
+	e->counters.last_ns = max_of(e->counters.last_ns, f->ts_ns);
 	e->last_ordinal = f->ordinal;
 	if (FAULT_ORDINAL && f->ordinal == FAULT_ORDINAL)
 		return;
@@ -364,14 +370,15 @@ static int start(struct engine *e, int64_t now_ns, struct error *err)
 	e->started = true;
 	e->now_ns = now_ns;
 	e->next_tick_ns = (now_ns / WHEEL_TICK_NS + 1) * WHEEL_TICK_NS;
-	e->counters.first_ns = now_ns;
+	e->counters.first_ns = e->counters.last_ns = now_ns;
 	for (unsigned i = 0; i < BURST; i++)
 		e->burst_pointers[i] = &e->burst[i];
 	if (!e->lanes)
 		return worker_init(&e->worker, e->settings, e->sinks, e->sink_count, SHARDS, e->hash_seed, now_ns, NULL, err);
 
 	uint64_t slots = 2;
-	while (slots < e->settings->ring_slots)
+	while (slots < e->settings->ring_slots && /* the rings are part of max_memory, too */
+	       slots * e->lanes * sizeof(struct steer_message) < e->settings->max_memory / 16)
 		slots *= 2;
 	for (unsigned i = 0; i < DATAGRAMS; i++) {
 		if (!(e->datagram[i].bytes = malloc(DATAGRAM_MAX)))
@@ -528,7 +535,6 @@ static void collect(struct engine *e, struct engine_counters *ret)
 	l->late = c->flowtab.late_frames;
 	l->no_memory = c->flowtab.no_memory_frames;
 	memcpy(c->tunnels, e->decode.tunnels, sizeof c->tunnels);
-	c->last_ns = e->now_ns;
 	*ret = *c;
 }
 

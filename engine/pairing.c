@@ -353,7 +353,9 @@ static struct message *begin_response(struct sessions *s, uint64_t id, size_t at
 	int64_t ns = begin_ns(s, at);
 	bool push = id == DISSECT_PUSH;
 
-	if (c->dissector->pairing == PAIR_IN_ORDER && h->open != POOL_NONE)
+	/* One that nobody asked for is on no list: it must not be lost sight of. */
+	if (h->open != POOL_NONE &&
+	    (c->dissector->pairing == PAIR_IN_ORDER || !(slot_at(s, h->open)->flags & SLOT_LISTED)))
 		pairing_cut(s, s->direction);
 	struct slot *slot = push ? NULL : match(s, id, true);
 	if (!push && c->synced)

@@ -10,7 +10,8 @@ static const struct option replay_options[] = {
 	{"workers", NULL, OPTION_UINT, offsetof(struct engine_settings, workers), "1", 1, 64, "threads", NULL, NULL,
          "Threads that own flows. 1 runs everything on one thread, without queues. The records are the same for any number."},
 	{"ring_slots", NULL, OPTION_UINT, offsetof(struct engine_settings, ring_slots), "4096", 2, 1 << 20, "packets", NULL,
-         NULL, "Length of the packet queue to each worker, rounded up to a power of two; unused with one worker."},
+         NULL, "Length of the packet queue to each worker, rounded up to a power of two, and less where all queues would take more "
+         "than a sixteenth of max_memory; unused with one worker."},
 	{"max_memory", NULL, OPTION_BYTES, offsetof(struct engine_settings, max_memory), "768", 4 << 20,
          UINT64_C(1) << 40, "MiB", NULL, NULL,
          "Memory for flows, streams and requests. Reserved at start, touched as it is used; never exceeded: when it is used "

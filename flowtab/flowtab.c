@@ -666,10 +666,19 @@ static void fire(void *ctx, uint32_t index)
 
 void flowtab_tick(struct flowtab *t, int64_t now_ns)
 {
-	if (now_ns < t->now_ns)
-		return;
-	t->now_ns = now_ns;
 	int64_t tick = TICK_OF(now_ns);
+	if (unlikely(now_ns < t->now_ns)) {
+		t->now_ns = now_ns;
+		for (unsigned id = 0; id < SHARDS; id++) {
+			if (t->shard_at[id] == SHARD_NONE)
+				continue;
+			struct wheel *w = t->shards[t->shard_at[id]].wheel;
+			wheel_rewind(w, tick);
+			t->due[id] = wheel_next(w);
+		}
+		return;
+	}
+	t->now_ns = now_ns;
 	for (unsigned id = 0; id < SHARDS; id++) {
 		if (likely(t->due[id] > tick))
 			continue;

@@ -190,7 +190,8 @@ void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p);
 uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p);
 void flowtab_packet(struct flowtab *t, const struct packet *p);
 
-/* The clock: fires timers, shard by shard in ascending order. now_ns never steps back between calls. */
+/* The clock: fires timers, shard by shard in ascending order. A clock that steps back fires nothing, and costs
+ * O(live flows): for a lasting step, not for packets out of order. */
 void flowtab_tick(struct flowtab *t, int64_t now_ns);
 /* The input has ended: every flow leaves, shard by shard, in an order that does not depend on seed or workers. */
 void flowtab_finish(struct flowtab *t, int64_t now_ns);

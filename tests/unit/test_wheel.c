@@ -303,6 +303,45 @@ static void test_past_fires_once_in_the_next_advance(void **state maybe_unused)
 	bench_close(&b);
 }
 
+static void note_fired(void *ctx, uint32_t index)
+{
+	struct bench *b = ctx;
+	b->expected[b->expected_count++] = index;
+}
+
+/* A jump of decades, then back: what was armed before and after fires at its time, in order of deadlines. */
+static void test_rewind(void **state maybe_unused)
+{
+	struct bench b;
+	bench_open(&b, 1000, 7);
+	wheel_arm(b.wheel, 0, 1000 + 40);
+	wheel_advance(b.wheel, 1000 + (INT64_C(1) << 40), note_fired, &b);
+	assert_int_equal(b.expected_count, 1);
+	wheel_arm(b.wheel, 1, 1000 + (INT64_C(1) << 40) + 5);
+	wheel_arm(b.wheel, 2, 1010); /* long past: would fire at once */
+	wheel_rewind(b.wheel, 1005);
+	assert_int_equal(b.expected_count, 1);
+	wheel_arm(b.wheel, 3, 1300);
+	wheel_arm(b.wheel, 4, 1009);
+	assert_true(wheel_next(b.wheel) <= 1009);
+	wheel_advance(b.wheel, 1008, note_fired, &b);
+	assert_int_equal(b.expected_count, 1);
+	wheel_advance(b.wheel, 1010, note_fired, &b);
+	assert_int_equal(b.expected_count, 3);
+	assert_int_equal(b.expected[1], 4);
+	assert_int_equal(b.expected[2], 2);
+	wheel_advance(b.wheel, 1299, note_fired, &b);
+	assert_int_equal(b.expected_count, 3);
+	wheel_advance(b.wheel, 1300, note_fired, &b);
+	assert_int_equal(b.expected[3], 3);
+	wheel_rewind(b.wheel, 2000); /* not a step back: nothing happens */
+	wheel_advance(b.wheel, 1000 + (INT64_C(1) << 40) + 5, note_fired, &b);
+	assert_int_equal(b.expected_count, 5);
+	assert_int_equal(b.expected[4], 1);
+	assert_int_equal(wheel_next(b.wheel), WHEEL_NEVER);
+	bench_close(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -313,6 +352,7 @@ int main(void)
 	    cmocka_unit_test(test_jump_sorts_far_timers),
 	    cmocka_unit_test(test_limits_of_time),
 	    cmocka_unit_test(test_past_fires_once_in_the_next_advance),
+	    cmocka_unit_test(test_rewind),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
