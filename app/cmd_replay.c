@@ -6,6 +6,7 @@
 #include "usage.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <langinfo.h>
 #include <signal.h>
 #include <stdio.h>
@@ -274,6 +275,13 @@ static int replay(const struct arguments *a, const struct engine_settings *setti
 	struct engine_counters counters;
 	bool reader_gone = false;
 	int status = EXIT_DONE;
+	/* before an output is emptied */
+	for (unsigned i = 0; i < a->input.count; i++) {
+		if (strcmp(a->input.paths[i], "-") && access(a->input.paths[i], R_OK) < 0) {
+			fprintf(stderr, "tapscope: %s: %s\n", a->input.paths[i], strerror(errno));
+			return EXIT_INPUT;
+		}
+	}
 	int r = open_outputs(&o, a, &e);
 	if (r < 0) {
 		fprintf(stderr, "tapscope: %s\n", e.text);
@@ -289,6 +297,9 @@ static int replay(const struct arguments *a, const struct engine_settings *setti
 		status = EXIT_INPUT;
 	if (r >= 0 && failed == 0 && !reader_gone)
 		print_digests(&o, a);
+	if (stop && r >= 0 && failed == 0 && !reader_gone)
+		fprintf(stderr, "tapscope: stopped by a signal after %" PRIu64 " frames; their records are complete\n",
+			counters.ledger.frames);
 	close_outputs(&o);
 	if (reader_gone) {
 		/* ends as a program does that never looked: the shell knows what that means */

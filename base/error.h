@@ -12,7 +12,8 @@
 #include "def.h"
 
 struct error {
-	char text[512]; /* one sentence, NUL-terminated, without a final full stop or newline; cut where it is too long */
+	char text[512]; /* one sentence, NUL-terminated, without a final full stop or newline; cut where it is too long
+			 */
 };
 
 /* Writes the message into e (which may be NULL) and returns `code`, a negative errno. */

@@ -1,8 +1,8 @@
 /* flow_key.h - what makes two packets belong to one flow.
  *
- * Canonical: of the two ends (address, port) the smaller, compared as bytes, is end 0, so that both directions of a flow
- * have one key. All padding is zero, so keys compare and hash as bytes. An IPv4 address takes the first four bytes. For
- * TCP, UDP and SCTP ports are ports (host order); for ICMP echo both ports are the identifier; else 0. */
+ * Canonical: of the two ends (address, port) the smaller, compared as bytes, is end 0, so that both directions of a
+ * flow have one key. All padding is zero, so keys compare and hash as bytes. An IPv4 address takes the first four
+ * bytes. For TCP, UDP and SCTP ports are ports (host order); for ICMP echo both ports are the identifier; else 0. */
 #ifndef TS_BASE_FLOW_KEY_H
 #define TS_BASE_FLOW_KEY_H
 
@@ -13,10 +13,10 @@
 struct flow_key {
 	uint8_t address[2][16];
 	uint16_t port[2];
-	uint8_t protocol; /* IP protocol number */
+	uint8_t protocol;   /* IP protocol number */
 	uint8_t ip_version; /* 4 or 6 */
-	uint16_t tap;     /* observation point */
-	uint32_t domain;  /* isolation domain: 0, or what flow_isolation takes from VLAN and tunnel ids */
+	uint16_t tap;       /* observation point */
+	uint32_t domain;    /* isolation domain: 0, or what flow_isolation takes from VLAN and tunnel ids */
 	uint32_t zero;
 };
 _Static_assert(sizeof(struct flow_key) == 48, "flow_key is compared and hashed as 48 bytes");

@@ -1,8 +1,8 @@
 /* option.h - how a room declares its options.
  *
  * A room has a struct of settings and a table of `struct option` that says where each lies, how it is spelled in the
- * YAML file, what it may be, its default, unit and meaning. config/ loads, checks, prints and explains from these tables
- * and from nothing else. */
+ * YAML file, what it may be, its default, unit and meaning. config/ loads, checks, prints and explains from these
+ * tables and from nothing else. */
 #ifndef TS_BASE_OPTION_H
 #define TS_BASE_OPTION_H
 
@@ -28,21 +28,22 @@ struct option_list {
 struct option_map {
 	struct {
 		char *name, *value;
-	} *item;
+	} * item;
 	size_t count;
 };
 
 struct option {
-	const char *name;  /* path in the YAML file, '.' between levels: "max_memory", "static_config.flow.others-timeout" */
-	const char *also;  /* another spelling that is accepted too, or NULL */
+	const char
+	    *name; /* path in the YAML file, '.' between levels: "max_memory", "static_config.flow.others-timeout" */
+	const char *also; /* another spelling that is accepted too, or NULL */
 	enum option_type type;
-	size_t offset;     /* in the room's settings */
-	const char *initial; /* the default, as one would write it in YAML; "" for an empty list or string */
-	uint64_t min, max; /* OPTION_UINT: of the value; OPTION_DURATION: in ns; OPTION_BYTES: in bytes */
-	const char *unit;  /* of a bare number: "s", "MB", "ports", …; NULL where it has none */
+	size_t offset;              /* in the room's settings */
+	const char *initial;        /* the default, as one would write it in YAML; "" for an empty list or string */
+	uint64_t min, max;          /* OPTION_UINT: of the value; OPTION_DURATION: in ns; OPTION_BYTES: in bytes */
+	const char *unit;           /* of a bare number: "s", "MB", "ports", …; NULL where it has none */
 	const char *const *choices; /* NULL-terminated; OPTION_ENUM, OPTION_SET */
 	const int *choice_numbers;  /* DeepFlow's numbers of the choices, or NULL */
-	const char *meaning; /* one or more sentences for the person who sets it */
+	const char *meaning;        /* one or more sentences for the person who sets it */
 };
 
 /* A room's settings and what may be set in them. The table ends with a NULL name. */

@@ -51,8 +51,8 @@ enum packet_flag {
 	PACKET_REASSEMBLED = 1 << 2, /* from IP fragments */
 	PACKET_CUT = 1 << 3,         /* payload_captured < payload_len: snap length */
 	PACKET_HAS_MAC = 1 << 4,
-	PACKET_TCP_SACK = 1 << 5,    /* carries SACK blocks */
-	PACKET_VLAN_LOST = 1 << 6,   /* more VLAN tags, MPLS or tunnels than are kept */
+	PACKET_TCP_SACK = 1 << 5,  /* carries SACK blocks */
+	PACKET_VLAN_LOST = 1 << 6, /* more VLAN tags, MPLS or tunnels than are kept */
 };
 
 enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG = 32, TCP_ECE = 64, TCP_CWR = 128 };
@@ -63,7 +63,7 @@ struct packet {
 	uint64_t hash;    /* flow_key_hash(key) */
 	uint64_t ordinal; /* of the frame that completed it */
 	int64_t ts_ns;
-	const uint8_t *payload; /* L4 payload */
+	const uint8_t *payload;    /* L4 payload */
 	uint32_t payload_len;      /* as the IP header says */
 	uint32_t payload_captured; /* bytes at payload */
 	uint32_t wire_len;         /* frame bytes on the wire; of all its fragments together */
@@ -76,8 +76,8 @@ struct packet {
 	/* TCP, RFC 9293 */
 	uint32_t seq, ack;
 	uint16_t window;
-	uint16_t mss;          /* option; 0: absent */
-	uint8_t window_scale;  /* option; 255: absent */
+	uint16_t mss;         /* option; 0: absent */
+	uint8_t window_scale; /* option; 255: absent */
 	uint8_t tcp_flags;
 	/* ICMP */
 	uint8_t icmp_type, icmp_code;
@@ -85,7 +85,7 @@ struct packet {
 	uint8_t vlan_count, tunnel_count;
 	uint8_t reserved;
 	uint8_t mac_source[6], mac_target[6]; /* innermost Ethernet header; PACKET_HAS_MAC */
-	uint16_t vlan[PACKET_VLANS]; /* TCI, outermost first */
+	uint16_t vlan[PACKET_VLANS];          /* TCI, outermost first */
 	struct tunnel tunnel[PACKET_TUNNELS]; /* outermost first */
 };
 

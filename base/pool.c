@@ -17,10 +17,10 @@ int pool_init(struct pool *p, size_t object_size, size_t link_offset, uint32_t c
 	if (bytes >= HUGE_PAGE_BYTES)
 		madvise(base, bytes, MADV_HUGEPAGE); /* a hint; nothing depends on it */
 	*p = (struct pool){.base = base,
-	                   .object_size = object_size,
-	                   .link_offset = link_offset,
-	                   .capacity = capacity,
-	                   .free_head = POOL_NONE};
+			   .object_size = object_size,
+			   .link_offset = link_offset,
+			   .capacity = capacity,
+			   .free_head = POOL_NONE};
 	return 0;
 }
 

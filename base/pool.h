@@ -25,7 +25,7 @@ struct pool {
 	size_t object_size;
 	size_t link_offset; /* where in a free object the free list's link (uint32_t) lives */
 	uint32_t capacity;
-	uint32_t high;      /* objects ever handed out are below this index */
+	uint32_t high; /* objects ever handed out are below this index */
 	uint32_t free_head;
 	uint32_t used;
 };
@@ -45,7 +45,8 @@ static inline uint32_t pool_index(const struct pool *p, const void *object)
 	return (uint32_t)((size_t)((const uint8_t *)object - p->base) / p->object_size);
 }
 
-/* An object charged to q, or POOL_NONE where the quota (or the pool) is used up. Its bytes are what its last user left. */
+/* An object charged to q, or POOL_NONE where the quota (or the pool) is used up. Its bytes are what its last user left.
+ */
 static inline uint32_t pool_take(struct pool *p, struct quota *q)
 {
 	if (unlikely(q->used >= q->limit)) {

@@ -18,7 +18,8 @@ static inline bool text_is(struct text t, const char *s)
 	return t.len == n && !memcmp(t.at, s, n);
 }
 
-/* Length of the well-formed UTF-8 sequence that starts at s (Unicode, table 3-7; 1 for ASCII), 0 where there is none. */
+/* Length of the well-formed UTF-8 sequence that starts at s (Unicode, table 3-7; 1 for ASCII), 0 where there is none.
+ */
 size_t utf8_sequence(const void *s, size_t left);
 
 /* A buffer that the owner grows outside the hot path. Zero-initialised is empty. Not thread-safe. */

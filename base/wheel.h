@@ -2,8 +2,9 @@
  *
  * A hierarchical timer wheel whose nodes are embedded in pooled objects and linked by index. Time is in ticks
  * (WHEEL_TICK_NS), absolute. Arming, cancelling: O(1). Advancing: O(timers that fire or cascade), however far the clock
- * jumps; a clock that steps back fires nothing until it has caught up, or is told so with wheel_rewind(). Timers of one tick fire in the order in which they
- * were armed for it, so that the order does not depend on where objects lie in memory. One thread. */
+ * jumps; a clock that steps back fires nothing until it has caught up, or is told so with wheel_rewind(). Timers of one
+ * tick fire in the order in which they were armed for it, so that the order does not depend on where objects lie in
+ * memory. One thread. */
 #ifndef TS_BASE_WHEEL_H
 #define TS_BASE_WHEEL_H
 
@@ -16,7 +17,7 @@ struct wheel_node {
 	uint32_t next, prev; /* object indices; POOL_NONE ends */
 	uint32_t slot;       /* where it is linked; WHEEL_UNARMED when it isn't */
 	uint32_t reserved;
-	int64_t deadline;    /* tick */
+	int64_t deadline; /* tick */
 };
 #define WHEEL_UNARMED UINT32_MAX
 

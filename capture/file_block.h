@@ -20,7 +20,7 @@ struct block {
 struct block_pool {
 	struct block *blocks;
 	unsigned count; /* blocks */
-	size_t size;          /* of a block, unless a record needs more */
+	size_t size;    /* of a block, unless a record needs more */
 	struct block *free, *retired;
 	uint64_t released; /* frames up to this ordinal are no longer needed */
 };

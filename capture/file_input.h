@@ -38,7 +38,8 @@ int input_open(struct input *in, struct input_set *set, const char *path, struct
 void input_close(struct input *in);
 
 /* Reads at most `space` (> 0) bytes; waits for at least one. Returns how many, 0 at the end, -errno with e; for damaged
- * or cut-off gzip data -EBADMSG, after all bytes that could be inflated; -EAGAIN where a signal came first: call again. */
+ * or cut-off gzip data -EBADMSG, after all bytes that could be inflated; -EAGAIN where a signal came first: call again.
+ */
 ssize_t input_read(struct input *in, uint8_t *to, size_t space, struct error *e);
 
 /* Goes on as gzip: the `len` bytes at `first` are those that input_read() gave so far, and the start of the gzip data.

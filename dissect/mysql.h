@@ -19,7 +19,6 @@
 #define MYSQL_HEADER 4
 #define MYSQL_COMPRESSED_HEADER 7
 #define MYSQL_PACKET_MAX 0xffffff
-#define MYSQL_TEXT_MAX 16384 /* of a statement that we look at, whatever is configured */
 #define MYSQL_LOOK_MAX 32768 /* of a packet's payload that we look at */
 #define MYSQL_ANSWER_MAX 600 /* of a server's packet: an error's text has at most 512 bytes */
 

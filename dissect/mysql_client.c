@@ -103,7 +103,7 @@ static void set_database(struct dissect *d, struct mysql_state *st, struct text 
 
 static size_t text_max(const struct dissect *d)
 {
-	return min_of(d->settings->text_max, (uint64_t)MYSQL_TEXT_MAX);
+	return min_of(d->settings->text_max, (uint64_t)DISSECT_TEXT_MAX);
 }
 
 static bool is_hidden(const struct dissect *d)
@@ -131,7 +131,7 @@ static struct text cut_statement(const struct dissect *d, struct text t)
 static void put_statement(struct dissect *d, struct mysql_state *st, struct text t)
 {
 	struct message *m = client(st)->message;
-	char text[MYSQL_TEXT_MAX + 1];
+	char text[DISSECT_TEXT_MAX + 1];
 
 	t = cut_statement(d, t);
 	if (is_hidden(d) || sql_holds_secret(t))
@@ -192,7 +192,7 @@ static void put_values(struct dissect *d, struct mysql_state *st, struct paramet
 		       const uint8_t *long_data, size_t long_len)
 {
 	struct message *m = client(st)->message;
-	char values[MYSQL_TEXT_MAX + 1], attributes[MYSQL_TEXT_MAX + 1];
+	char values[DISSECT_TEXT_MAX + 1], attributes[DISSECT_TEXT_MAX + 1];
 	size_t size = text_max(d) + 1;
 	struct mysql_writer value = {.out = values, .size = size}, attribute = {.out = attributes, .size = size};
 	struct mysql_writer nothing = {.out = values, .size = 0};
@@ -290,7 +290,7 @@ static enum mysql_look prepare(struct dissect *d, struct mysql_state *st, const 
 		return LOOK_MORE;
 	}
 	put_statement(d, st, statement);
-	_Alignas(struct mysql_prepared) char note[sizeof(struct mysql_prepared) + MYSQL_TEXT_MAX + 1];
+	_Alignas(struct mysql_prepared) char note[sizeof(struct mysql_prepared) + DISSECT_TEXT_MAX + 1];
 	struct mysql_prepared *prepared = (struct mysql_prepared *)note;
 	/* an execution may come before the server has told the number of parameters */
 	prepared->parameters = (uint16_t)min_of(sql_count_placeholders(statement), (uint32_t)UINT16_MAX);
@@ -371,7 +371,7 @@ static enum mysql_look bulk_execute(struct dissect *d, struct mysql_state *st, c
 {
 	static const char *const indicators[] = {"", "NULL", "DEFAULT", "IGNORE"};
 	struct cursor c = mysql_cursor(p);
-	char text[MYSQL_TEXT_MAX + 1];
+	char text[DISSECT_TEXT_MAX + 1];
 	struct mysql_writer w = {.out = text, .size = text_max(d) + 1};
 	uint8_t types[2 * PARAMETERS_MAX];
 	const void *data;

@@ -226,8 +226,8 @@ static enum mysql_look prepared(struct dissect *d, struct mysql_state *st, const
 	mysql_put_number(d, server(st)->message, ATTR_STATEMENT_ID, id);
 	uint64_t preparing = MYSQL_NOTE(TAG_NUMBER(st->tag), NOTE_PREPARING);
 	dissect_forget(d, MYSQL_NOTE(id, NOTE_TYPES));
-	if (dissect_recall(d, preparing, &data, &len) && len <= sizeof(struct mysql_prepared) + MYSQL_TEXT_MAX + 1) {
-		_Alignas(struct mysql_prepared) char note[sizeof(struct mysql_prepared) + MYSQL_TEXT_MAX + 1];
+	if (dissect_recall(d, preparing, &data, &len) && len <= sizeof(struct mysql_prepared) + DISSECT_TEXT_MAX + 1) {
+		_Alignas(struct mysql_prepared) char note[sizeof(struct mysql_prepared) + DISSECT_TEXT_MAX + 1];
 		memcpy(note, data, len);
 		((struct mysql_prepared *)note)->parameters = parameters;
 		dissect_forget(d, preparing);

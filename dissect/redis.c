@@ -18,12 +18,13 @@
  * Status. Errors that say something about the state of the server (LOADING, OOM, READONLY, …: server_error_words) are
  * server errors, all others client errors, MOVED and ASK among them.
  *
- * After a hole, or where the start of the connection was not seen. A request is looked for behind each line end: an array
- * whose first string is a known command. A value of the server may as well be an element of an array, so its bytes alone
- * do not tell where a reply begins: the first bytes that the server sends after the client has sent a request are one, if they
- * look like one, and no more replies are believed than were asked for. What is passed over is reported as lost, so that
- * nothing is paired by mistake. A false reply comes out, unpaired, where the first segment of a long reply was lost and
- * the second one begins just with an element. Messages of channels and MONITOR's lines are found behind any line end. */
+ * After a hole, or where the start of the connection was not seen. A request is looked for behind each line end: an
+ * array whose first string is a known command. A value of the server may as well be an element of an array, so its
+ * bytes alone do not tell where a reply begins: the first bytes that the server sends after the client has sent a
+ * request are one, if they look like one, and no more replies are believed than were asked for. What is passed over is
+ * reported as lost, so that nothing is paired by mistake. A false reply comes out, unpaired, where the first segment of
+ * a long reply was lost and the second one begins just with an element. Messages of channels and MONITOR's lines are
+ * found behind any line end. */
 #include "redis.h"
 
 /* The first bytes of either direction decide what is known. A server says nothing unasked but that it refuses. */

@@ -41,7 +41,7 @@ static inline int block_grow(struct blocks *b, uint8_t shard, struct block *k, u
 		return 0;
 	struct block next = {.index = POOL_NONE, .class = 0};
 	while (next.class < BLOCK_CLASSES && BLOCK_SIZE(next.class) < need)
-		next.class++;
+		next.class ++;
 	if (next.class == BLOCK_CLASSES)
 		return -ENOBUFS;
 	next.index = pool_take(&b->pool[next.class], &b->quota[shard][next.class]);

@@ -10,10 +10,10 @@
 #include <sys/random.h>
 #include <time.h>
 
-#define FRAMES 256      /* read at a time */
-#define BACK_NS (60 * NS_PER_S) /* a step back of the capture's clock that lasts … */
-#define BACK_FRAMES 64          /* … for this many frames in a row is believed */
-#define DATAGRAMS 32    /* reassembled datagrams that may be on their way to workers */
+#define FRAMES 256                /* read at a time */
+#define BACK_NS (60 * NS_PER_S)   /* a step back of the capture's clock that lasts … */
+#define BACK_FRAMES 64            /* … for this many frames in a row is believed */
+#define DATAGRAMS 32              /* reassembled datagrams that may be on their way to workers */
 #define DATAGRAM_MAX (40 + 65535) /* the length of an IPv6 packet does not count its first header */
 
 #ifdef FAULT_DROP_PACKET
@@ -44,7 +44,8 @@ struct lane {
 	uint64_t stall_state;
 	cacheline_aligned _Atomic uint64_t pushed; /* order of the last message in the ring; the reader's */
 	uint64_t packets;                          /* that it was given; the reader's */
-	cacheline_aligned _Atomic uint64_t done;   /* order of the last message whose records are in the outbox; the worker's */
+	cacheline_aligned _Atomic uint64_t
+	    done; /* order of the last message whose records are in the outbox; the worker's */
 	_Atomic bool finished;
 };
 
@@ -264,8 +265,8 @@ static void tick(struct engine *e, uint64_t order)
 
 #define SHARD_WEIGHT 32 /* packets that a shard just assigned is expected to have */
 
-/* A shard seen for the first time goes to the lane with the least to do, so that a few flows are spread as well as many.
- * Who owns a shard has no effect on the records. */
+/* A shard seen for the first time goes to the lane with the least to do, so that a few flows are spread as well as
+ * many. Who owns a shard has no effect on the records. */
 static struct lane *assign_shard(struct engine *e, uint8_t shard)
 {
 	struct lane *best = NULL;
@@ -374,7 +375,8 @@ static int start(struct engine *e, int64_t now_ns, struct error *err)
 	for (unsigned i = 0; i < BURST; i++)
 		e->burst_pointers[i] = &e->burst[i];
 	if (!e->lanes)
-		return worker_init(&e->worker, e->settings, e->sinks, e->sink_count, SHARDS, e->hash_seed, now_ns, NULL, err);
+		return worker_init(&e->worker, e->settings, e->sinks, e->sink_count, SHARDS, e->hash_seed, now_ns, NULL,
+				   err);
 
 	uint64_t slots = 2;
 	while (slots < e->settings->ring_slots && /* the rings are part of max_memory, too */
@@ -394,7 +396,8 @@ static int start(struct engine *e, int64_t now_ns, struct error *err)
 		if (r < 0)
 			return error_set(err, r, "no memory for the queues of a worker");
 		l->shards = SHARDS / e->lanes + (i < SHARDS % e->lanes);
-		r = worker_init(&l->worker, e->settings, e->sinks, e->sink_count, l->shards, e->hash_seed, now_ns, &l->outbox, err);
+		r = worker_init(&l->worker, e->settings, e->sinks, e->sink_count, l->shards, e->hash_seed, now_ns,
+				&l->outbox, err);
 		if (r < 0)
 			return r;
 	}
@@ -429,7 +432,7 @@ static void release_frames(struct engine *e)
 }
 
 static int read_all(struct engine *e, void (*warn)(void *ctx, const char *message), void *ctx, const _Atomic int *stop,
-                    struct error *err)
+		    struct error *err)
 {
 	struct frame frames[FRAMES];
 	bool damaged = false;
@@ -513,7 +516,7 @@ static void add_worker(struct engine_counters *c, const struct worker *w)
 	c->worker_packets_max = max_of(c->worker_packets_max, w->packets);
 }
 _Static_assert(sizeof(struct flowtab_counters) % 8 == 0 && sizeof(struct session_counters) % 8 == 0,
-               "counters are added up as 64-bit numbers");
+	       "counters are added up as 64-bit numbers");
 
 static void collect(struct engine *e, struct engine_counters *ret)
 {
@@ -555,8 +558,8 @@ static void dismantle(struct engine *e)
 }
 
 int engine_replay(const struct engine_settings *settings, const struct engine_input *input, struct sink *const *sinks,
-                  unsigned sink_count, void (*warn)(void *ctx, const char *message), void *ctx, const _Atomic int *stop,
-                  struct engine_counters *ret_counters, struct error *err)
+		  unsigned sink_count, void (*warn)(void *ctx, const char *message), void *ctx, const _Atomic int *stop,
+		  struct engine_counters *ret_counters, struct error *err)
 {
 	struct engine_settings shared = *settings;
 	engine_share_memory(&shared);
@@ -580,10 +583,10 @@ int engine_replay(const struct engine_settings *settings, const struct engine_in
 		e->lanes = e->lane ? (unsigned)settings->workers : 0;
 	}
 	struct capture_files_options options = {
-		.filter = input->filter,
-		.count_max = input->count_max,
-		.tap = settings->tap,
-		.snaplen = input->snaplen,
+	    .filter = input->filter,
+	    .count_max = input->count_max,
+	    .tap = settings->tap,
+	    .snaplen = input->snaplen,
 	};
 	if (r == 0)
 		r = decode_init(&e->decode, &settings->decode, e->hash_seed, 0, err);

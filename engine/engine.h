@@ -1,8 +1,8 @@
 /* engine.h - what happens to a packet, in order.
  *
- * One call replays a set of capture files into sinks. With one worker everything runs on the calling thread; with more, the
- * calling thread reads, decodes and steers, workers own virtual shards, and an export thread merges their records into the
- * one order that does not depend on how many there are. */
+ * One call replays a set of capture files into sinks. With one worker everything runs on the calling thread; with more,
+ * the calling thread reads, decodes and steers, workers own virtual shards, and an export thread merges their records
+ * into the one order that does not depend on how many there are. */
 #ifndef TS_ENGINE_ENGINE_H
 #define TS_ENGINE_ENGINE_H
 
@@ -16,12 +16,12 @@
 #include "sink.h"
 
 struct engine_settings {
-	uint64_t workers;      /* 1: inline */
-	uint64_t ring_slots;   /* of the packet ring to each worker; a power of two */
-	uint64_t max_memory;   /* bytes */
-	uint64_t hash_seed;    /* 0: random */
-	unsigned tap;          /* enum capture_tap: what an observation point is in replay */
-	uint64_t stall_us;     /* tests only: each worker stalls up to this long, at random */
+	uint64_t workers;    /* 1: inline */
+	uint64_t ring_slots; /* of the packet ring to each worker; a power of two */
+	uint64_t max_memory; /* bytes */
+	uint64_t hash_seed;  /* 0: random */
+	unsigned tap;        /* enum capture_tap: what an observation point is in replay */
+	uint64_t stall_us;   /* tests only: each worker stalls up to this long, at random */
 	struct decode_settings decode;
 	struct reassemble_settings reassemble;
 	struct flowtab_settings flowtab;
@@ -36,27 +36,27 @@ void engine_share_memory(struct engine_settings *s);
 
 /* The packet ledger: where each frame went. Every term is counted where it happens; frames must equal the sum. */
 struct ledger {
-	uint64_t frames;                          /* read from the source */
-	uint64_t filtered;                        /* rejected by the filter */
-	uint64_t decode[DECODE_RESULT_COUNT];     /* of those without a packet; PACKET and FRAGMENT are 0 here */
-	struct reassemble_counters fragments;     /* terms: expired, evicted, overlap, malformed, cut, held, duplicate */
-	uint64_t fragment_undecodable;            /* frames of reassembled datagrams that gave no packet */
-	uint64_t flow, late, no_memory;           /* frames: on a flow, after its close, no entry to be had */
+	uint64_t frames;                      /* read from the source */
+	uint64_t filtered;                    /* rejected by the filter */
+	uint64_t decode[DECODE_RESULT_COUNT]; /* of those without a packet; PACKET and FRAGMENT are 0 here */
+	struct reassemble_counters fragments; /* terms: expired, evicted, overlap, malformed, cut, held, duplicate */
+	uint64_t fragment_undecodable;        /* frames of reassembled datagrams that gave no packet */
+	uint64_t flow, late, no_memory;       /* frames: on a flow, after its close, no entry to be had */
 };
 /* frames minus the sum of all terms: 0, or something was lost silently. */
 int64_t ledger_remainder(const struct ledger *l);
 
 struct engine_counters {
 	struct ledger ledger;
-	uint64_t bytes;                           /* wire bytes of frames */
-	uint64_t packets;                         /* that reached the flow table */
-	struct flowtab_counters flowtab;          /* sums over workers */
+	uint64_t bytes;                  /* wire bytes of frames */
+	uint64_t packets;                /* that reached the flow table */
+	struct flowtab_counters flowtab; /* sums over workers */
 	uint64_t records[RECORD_KINDS];
 	uint64_t tunnels[TUNNEL_TYPES];
-	struct session_counters sessions;         /* sums over workers */
-	uint64_t workers, worker_packets_max;     /* how many; packets of the busiest */
-	int64_t first_ns, last_ns;                /* clock of the capture */
-	uint64_t memory_touched;                  /* by flow tables and sessions, bytes */
+	struct session_counters sessions;     /* sums over workers */
+	uint64_t workers, worker_packets_max; /* how many; packets of the busiest */
+	int64_t first_ns, last_ns;            /* clock of the capture */
+	uint64_t memory_touched;              /* by flow tables and sessions, bytes */
 };
 
 struct engine_input {
@@ -68,10 +68,10 @@ struct engine_input {
 };
 
 /* Replays. 0; 3: an input was damaged (all records up to there and of the other inputs were made; e says what); -errno
- * with e. *ret_counters is set in the first two cases. *stop, where not NULL, ends the replay early when it becomes true
- * (a signal); records made so far are complete. warn is told of damaged inputs as they are met. */
+ * with e. *ret_counters is set in the first two cases. *stop, where not NULL, ends the replay early when it becomes
+ * true (a signal); records made so far are complete. warn is told of damaged inputs as they are met. */
 int engine_replay(const struct engine_settings *settings, const struct engine_input *input, struct sink *const *sinks,
-                  unsigned sink_count, void (*warn)(void *ctx, const char *message), void *ctx,
-                  const _Atomic int *stop, struct engine_counters *ret_counters, struct error *e);
+		  unsigned sink_count, void (*warn)(void *ctx, const char *message), void *ctx, const _Atomic int *stop,
+		  struct engine_counters *ret_counters, struct error *e);
 
 #endif

@@ -1,8 +1,8 @@
 #include "session_internal.h"
 
 static const char *const status_names[] = {
-	[STATUS_UNKNOWN] = "unknown",           [STATUS_OK] = "ok",           [STATUS_CLIENT_ERROR] = "client_error",
-	[STATUS_SERVER_ERROR] = "server_error", [STATUS_TIMEOUT] = "timeout",
+    [STATUS_UNKNOWN] = "unknown",           [STATUS_OK] = "ok",           [STATUS_CLIENT_ERROR] = "client_error",
+    [STATUS_SERVER_ERROR] = "server_error", [STATUS_TIMEOUT] = "timeout",
 };
 
 static struct sessions *of(struct dissect *d)
@@ -29,7 +29,8 @@ static struct ip_address ip_of(const struct flow_key *k, unsigned end)
 	return a;
 }
 
-/* The dissector's message, unless it has left already (a dissector may keep a pointer too long; it must not hurt others). */
+/* The dissector's message, unless it has left already (a dissector may keep a pointer too long; it must not hurt
+ * others). */
 static struct slot *slot_of(const struct sessions *s, struct message *m)
 {
 	struct slot *slot = (struct slot *)(void *)m;
@@ -144,7 +145,8 @@ static void finish(struct sessions *s, struct slot *slot)
 		request_record_set(&r, duration_ns, max_of(slot->response_end_ns - slot->request_ns, INT64_C(0)));
 		request_record_set(&r, first_byte_ns, max_of(slot->response_ns - slot->request_ns, INT64_C(0)));
 	}
-	request_record_set(&r, response_status, status_names[slot->flags & SLOT_TIMEOUT ? STATUS_TIMEOUT : slot->m.status]);
+	request_record_set(&r, response_status,
+			   status_names[slot->flags & SLOT_TIMEOUT ? STATUS_TIMEOUT : slot->m.status]);
 	if (slot->m.has_code)
 		request_record_set(&r, response_code, slot->m.code);
 	if (slot->m.has_affected_rows)
@@ -211,7 +213,8 @@ static bool drained(const struct sessions *s, const struct conn *c)
 	       (!server->seen || s->ack == server->next_seq);
 }
 
-/* From request `first` on, pairing can begin again: at once where the client is known to wait, else with what match() asks. */
+/* From request `first` on, pairing can begin again: at once where the client is known to wait, else with what match()
+ * asks. */
 static void begin_epoch(struct sessions *s, struct conn *c, uint64_t first)
 {
 	c->epoch = true;
@@ -233,8 +236,8 @@ static void watch_client(struct sessions *s, struct conn *c)
 	bool same_burst = !first && s->has_ack && s->ack == c->last_request_ack;
 
 	/* The client has received what was not seen here, or not yet: nothing can be told until it is known which. */
-	bool unseen = s->has_ack && !first && !same_burst &&
-	              (!server->seen || (int32_t)(s->ack - server->next_seq) > 0);
+	bool unseen =
+	    s->has_ack && !first && !same_burst && (!server->seen || (int32_t)(s->ack - server->next_seq) > 0);
 	/* A request that follows lost bytes before the server has sent more may be the second of its burst. */
 	bool after_loss = c->lost_requests && (!server->seen || (int32_t)(s->ack - c->floor) <= 0);
 	if (!after_loss)
@@ -295,7 +298,8 @@ static struct message *begin_request(struct sessions *s, uint64_t id, size_t at)
 	return &slot->m;
 }
 
-/* The request that the response at hand answers, or NULL. `begins`: it is taken, and rules that it breaks have effect. */
+/* The request that the response at hand answers, or NULL. `begins`: it is taken, and rules that it breaks have effect.
+ */
 static struct slot *match(struct sessions *s, uint64_t id, bool begins)
 {
 	struct conn *c = s->conn;
@@ -486,21 +490,26 @@ static struct message *call_pending(struct dissect *d, uint64_t id)
 static void call_unpaired(struct dissect *d, struct message *m)
 {
 	struct sessions *s = of(d);
-	struct slot *slot = slot_of(s, m);
+	struct conn *c = s->conn;
+	struct slot *slot = m ? slot_of(s, m) : NULL;
+	if (m && !slot)
+		return;
+	if (s->direction == c->client) {
+		/* Its number is taken back, also where it was not kept: no response will have it. Later requests have not
+		 * begun yet. */
+		c->request_next--;
+		if (c->epoch && c->epoch_first == c->request_next)
+			c->epoch = false;
+	}
 	if (!slot)
 		return;
-	if (slot->flags & SLOT_LISTED) {
-		/* Its number is taken back: no response will have it. Later requests have not begun yet. */
-		list_remove(s, s->conn, slot);
-		s->conn->request_next--;
-		if (s->conn->epoch && s->conn->epoch_first == slot->number)
-			s->conn->epoch = false;
-	}
+	if (slot->flags & SLOT_LISTED)
+		list_remove(s, c, slot);
 	slot->flags |= SLOT_UNPAIRED;
 }
 
 static int call_transform(struct dissect *d, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
-                          size_t *ret_len)
+			  size_t *ret_len)
 {
 	return transforms_run(of(d)->transforms, kind, data, len, ret_data, ret_len);
 }
@@ -602,24 +611,24 @@ static void call_lost(struct dissect *d, size_t at)
 }
 
 const struct dissect_calls pairing_calls = {
-	.begin = call_begin,
-	.end = call_end,
-	.put_text = call_put,
-	.pending = call_pending,
-	.unpaired = call_unpaired,
-	.transform = call_transform,
-	.feed = call_feed,
-	.remember = notes_remember,
-	.recall = notes_recall,
-	.forget = notes_forget,
-	.lost = call_lost,
+    .begin = call_begin,
+    .end = call_end,
+    .put_text = call_put,
+    .pending = call_pending,
+    .unpaired = call_unpaired,
+    .transform = call_transform,
+    .feed = call_feed,
+    .remember = notes_remember,
+    .recall = notes_recall,
+    .forget = notes_forget,
+    .lost = call_lost,
 };
 
 void pairing_expire(struct sessions *s, int64_t now_ns)
 {
 	struct conn *c = s->conn;
-	int64_t wait_ns = c->dissector && c->dissector->timeout_s ? c->dissector->timeout_s * NS_PER_S
-	                                                           : s->settings.timeout_ns;
+	int64_t wait_ns =
+	    c->dissector && c->dissector->timeout_s ? c->dissector->timeout_s * NS_PER_S : s->settings.timeout_ns;
 	for (uint32_t i = c->pending_head; i != POOL_NONE;) {
 		struct slot *slot = slot_at(s, i);
 		i = slot->next;

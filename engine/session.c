@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define PROBES_MAX 16         /* segments of a direction that are shown to the probes of a flow picked up in its middle */
-#define PROBES_FROM_START 3   /* … of a flow seen from its start */
+#define PROBES_MAX 16       /* segments of a direction that are shown to the probes of a flow picked up in its middle */
+#define PROBES_FROM_START 3 /* … of a flow seen from its start */
 #define PROBE_BUFFER_MAX 4096 /* bytes of a direction that wait for a probe to be sure */
 
 void sessions_prefetch(const struct sessions *s, uint32_t l7)
@@ -108,7 +108,8 @@ static void adopt(struct sessions *s, const struct dissector *d)
 	s->dissect.state = c->state;
 }
 
-/* The dissector cannot go on. A connection seen whole is not looked at again; after a loss the probes look for a message. */
+/* The dissector cannot go on. A connection seen whole is not looked at again; after a loss the probes look for a
+ * message. */
 static void give_up(struct sessions *s, bool reprobe)
 {
 	struct conn *c = s->conn;
@@ -134,10 +135,10 @@ static int probe(struct sessions *s, const uint8_t *data, size_t len)
 	struct conn *c = s->conn;
 	const struct flow *f = s->flow;
 	struct dissect_probe p = {
-		.data = data,
-		.len = len,
-		.midstream = c->midstream || c->half[s->direction].offset,
-		.side = f->score == 255 ? s->direction == f->client ? SIDE_CLIENT : SIDE_SERVER : SIDE_UNKNOWN,
+	    .data = data,
+	    .len = len,
+	    .midstream = c->midstream || c->half[s->direction].offset,
+	    .side = f->score == 255 ? s->direction == f->client ? SIDE_CLIENT : SIDE_SERVER : SIDE_UNKNOWN,
 	};
 	bool tcp = f->key.protocol == 6, unsure = false;
 	unsigned hint[2] = {s->hint[f->key.port[0]], s->hint[f->key.port[1]]};
@@ -295,7 +296,8 @@ static void skip_passed(struct sessions *s, struct half *h, int64_t now_ns)
 		parse(s, (const uint8_t *)"", 0, 0);
 }
 
-/* No dissector yet: 0: none knows these bytes, they are gone or kept for later; 1: one does, and it is to parse them. */
+/* No dissector yet: 0: none knows these bytes, they are gone or kept for later; 1: one does, and it is to parse them.
+ */
 static int recognise(struct sessions *s, const uint8_t *data, size_t len, size_t old_len)
 {
 	struct conn *c = s->conn;
@@ -401,8 +403,7 @@ void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d
 		flow_stream_skip(s->table, f, d->direction, h->skip);
 }
 
-void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq,
-                  int64_t ts_ns)
+void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq, int64_t ts_ns)
 {
 	struct conn *c = conn_of(s, f);
 	if ((!c && !(c = conn_new(s, f))) || c->off)
@@ -475,7 +476,8 @@ void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, 
 		return;
 	if (c->title)
 		flow_record_set(r, l7_protocol, c->title);
-	if (c->title && (c->requests || c->responses || c->timeouts || (c->dissector && c->dissector->pairing != PAIR_NONE))) {
+	if (c->title &&
+	    (c->requests || c->responses || c->timeouts || (c->dissector && c->dissector->pairing != PAIR_NONE))) {
 		flow_record_set(r, l7_request, c->requests);
 		flow_record_set(r, l7_response, c->responses);
 		flow_record_set(r, l7_client_error, c->client_errors);
@@ -507,7 +509,7 @@ static int hint_ports(struct sessions *s, unsigned index, const char *list, stru
 		}
 		if (end == p || low > high || high > 65535 || (*end && *end != ','))
 			return error_set(e, -EINVAL, "l7-protocol-ports: %s: '%s' is not a list of ports and ranges",
-			                 dissectors[index]->name, list);
+					 dissectors[index]->name, list);
 		for (unsigned long port = low; port <= high; port++)
 			s->hint[port] = (uint8_t)(index + 1);
 		p = *end ? end + 1 : end;
@@ -532,9 +534,10 @@ static int make_hints(struct sessions *s, const struct option_map *ports, struct
 		bool known = false;
 		for (unsigned i = 0; i < dissector_count; i++)
 			known |= !strcasecmp(ports->item[k].name, dissectors[i]->name) ||
-			         !strcasecmp(ports->item[k].name, dissectors[i]->title);
+				 !strcasecmp(ports->item[k].name, dissectors[i]->title);
 		if (!known)
-			return error_set(e, -EINVAL, "l7-protocol-ports: no protocol is named '%s'", ports->item[k].name);
+			return error_set(e, -EINVAL, "l7-protocol-ports: no protocol is named '%s'",
+					 ports->item[k].name);
 	}
 	return 0;
 }
@@ -555,7 +558,7 @@ size_t sessions_slot_bytes(void)
 }
 
 int sessions_new(struct sessions **ret_s, const struct session_settings *settings, unsigned shards,
-                 void (*emit)(void *ctx, struct flow *f, const struct request_record *r), void *ctx, struct error *e)
+		 void (*emit)(void *ctx, struct flow *f, const struct request_record *r), void *ctx, struct error *e)
 {
 	struct sessions *s = calloc(1, sizeof *s);
 	if (!s)
@@ -587,9 +590,9 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 		s->slot_quota[i].limit = slots;
 	}
 	/* Half of the bytes for the smallest size, the other sizes share the rest; at least one of each. */
-	for (unsigned class = 0; class < BLOCK_CLASSES; class++) {
-		uint64_t bytes = class == 0 ? settings->max_blocks_bytes / 2
-		                            : settings->max_blocks_bytes / 2 / (BLOCK_CLASSES - 1);
+	for (unsigned class = 0; class < BLOCK_CLASSES; class ++) {
+		uint64_t bytes =
+		    class == 0 ? settings->max_blocks_bytes / 2 : settings->max_blocks_bytes / 2 / (BLOCK_CLASSES - 1);
 		uint32_t each = max_of((uint32_t)(bytes / SHARDS / BLOCK_SIZE(class)), 1u);
 		if (pool_init(&s->blocks.pool[class], BLOCK_SIZE(class), 0, each * shards) < 0) {
 			sessions_free(s);
@@ -614,7 +617,7 @@ struct sessions *sessions_free(struct sessions *s)
 	pool_fini(&s->conns);
 	pool_fini(&s->slots);
 	pool_fini(&s->notes);
-	for (unsigned class = 0; class < BLOCK_CLASSES; class++)
+	for (unsigned class = 0; class < BLOCK_CLASSES; class ++)
 		pool_fini(&s->blocks.pool[class]);
 	free(s->blocks.quota);
 	free(s->hint);
@@ -635,9 +638,10 @@ const struct session_counters *sessions_counters(const struct sessions *s)
 
 uint64_t sessions_memory(const struct sessions *s)
 {
-	uint64_t bytes = (uint64_t)s->conns.high * s->conns.object_size + (uint64_t)s->slots.high * s->slots.object_size +
-	                 (uint64_t)s->notes.high * s->notes.object_size;
-	for (unsigned class = 0; class < BLOCK_CLASSES; class++)
+	uint64_t bytes = (uint64_t)s->conns.high * s->conns.object_size +
+			 (uint64_t)s->slots.high * s->slots.object_size +
+			 (uint64_t)s->notes.high * s->notes.object_size;
+	for (unsigned class = 0; class < BLOCK_CLASSES; class ++)
 		bytes += (uint64_t)s->blocks.pool[class].high * BLOCK_SIZE(class);
 	return bytes;
 }

@@ -1,19 +1,19 @@
 /* session.h - from stream bytes to request records: probing, parsing, pairing.
  *
- * One struct sessions a worker. It keeps what a flow's application layer needs (struct conn), feeds its dissector, and pairs
- * what the dissector finds. It knows no clock; times are those of the packets.
+ * One struct sessions a worker. It keeps what a flow's application layer needs (struct conn), feeds its dissector, and
+ * pairs what the dissector finds. It knows no clock; times are those of the packets.
  *
  * Pairing. A pair that is printed is right, or it is not printed as a pair. Requests and responses of protocols that
  * answer in order are counted, and a response joins the request with the same number. That holds from the SYN on. When
  * bytes of either side are lost (and not inside a body whose length is known), or the flow was picked up in its middle,
  * the numbers are no longer known: pairing stops until the connection is known to be drained. That is when the client
- * begins a request on a segment that acknowledges all that the server has sent and more than its last request did, while
- * no response is under way, and no bytes of the same burst were lost; and one of these holds:
+ * begins a request on a segment that acknowledges all that the server has sent and more than its last request did,
+ * while no response is under way, and no bytes of the same burst were lost; and one of these holds:
  *   - this client was seen to wait for all responses before it sends again, and never to send while one was owed; or
  *   - there is no such history, and at no time more than one request was unanswered. The response must then come on a
  *     segment that acknowledges the request's last byte.
- * A response on a segment that does not acknowledge the request's first byte shows that the numbers are wrong, at any time: a
- * server cannot answer what it has not received.
+ * A response on a segment that does not acknowledge the request's first byte shows that the numbers are wrong, at any
+ * time: a server cannot answer what it has not received.
  *
  * What this cannot tell: a client picked up in its middle that keeps several requests unanswered and sends just one for
  * each response looks like one that waits. Records of such flows carry midstream. */
@@ -41,14 +41,14 @@ struct session_counters {
 	uint64_t conns_refused, slots_refused, texts_refused, buffers_refused; /* quotas that bit */
 	uint64_t outstanding_exceeded; /* requests that were not kept for pairing */
 	uint64_t pairing_lost, pairing_regained;
-	uint64_t given_up;             /* connections whose dissector failed */
+	uint64_t given_up; /* connections whose dissector failed */
 };
 
 struct sessions;
 
 /* emit: a request record; borrowed during the call. shards: how many the worker owns. 0, -ENOMEM or -EINVAL with e. */
 int sessions_new(struct sessions **ret_s, const struct session_settings *settings, unsigned shards,
-                 void (*emit)(void *ctx, struct flow *f, const struct request_record *r), void *ctx, struct error *e);
+		 void (*emit)(void *ctx, struct flow *f, const struct request_record *r), void *ctx, struct error *e);
 struct sessions *sessions_free(struct sessions *s);
 /* The table whose flows these are; set once, before the first packet. */
 void sessions_set_table(struct sessions *s, struct flowtab *t);
@@ -59,7 +59,7 @@ void sessions_prefetch(const struct sessions *s, uint32_t l7);
 /* The flow table's calls, see flowtab.h. */
 void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d);
 void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq,
-                  int64_t ts_ns);
+		  int64_t ts_ns);
 void sessions_end(struct sessions *s, struct flow *f, unsigned direction, int64_t ts_ns);
 void sessions_timer(struct sessions *s, struct flow *f, int64_t now_ns);
 void sessions_close(struct sessions *s, struct flow *f);

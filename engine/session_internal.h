@@ -19,7 +19,7 @@ enum slot_flag {
 
 /* One request and its response, until the record leaves. */
 struct slot {
-	struct message m; /* first: the dissector's pointer is ours */
+	struct message m;    /* first: the dissector's pointer is ours */
 	uint32_t next, prev; /* pending list; `next` links free slots */
 	uint8_t flags;       /* enum slot_flag */
 	uint32_t owner;      /* index of the connection; POOL_NONE in a free slot */
@@ -35,33 +35,33 @@ struct slot {
 
 /* One direction of a connection. */
 struct half {
-	struct block buffer, inner;  /* bytes offered and not consumed: of the stream; of the nested stream */
+	struct block buffer, inner; /* bytes offered and not consumed: of the stream; of the nested stream */
 	uint32_t len, inner_len;
-	uint32_t next_seq;           /* after the last byte that came in */
-	uint32_t open;               /* slot of the message under way */
-	uint64_t offset;             /* on the stream, of the first byte not consumed */
-	uint64_t skip;               /* bytes the dissector doesn't want, still to come */
-	int64_t first_ns, last_ns;   /* of the first buffered byte; of the last byte that came in */
-	uint8_t probes;              /* how often its bytes were shown to the probes */
-	bool ended, seen, blind;     /* no more bytes; any byte came; everything is skipped */
+	uint32_t next_seq;         /* after the last byte that came in */
+	uint32_t open;             /* slot of the message under way */
+	uint64_t offset;           /* on the stream, of the first byte not consumed */
+	uint64_t skip;             /* bytes the dissector doesn't want, still to come */
+	int64_t first_ns, last_ns; /* of the first buffered byte; of the last byte that came in */
+	uint8_t probes;            /* how often its bytes were shown to the probes */
+	bool ended, seen, blind;   /* no more bytes; any byte came; everything is skipped */
 };
 
 struct conn {
 	uint32_t link; /* free list */
 	uint32_t pending_head, pending_tail, pending_count;
 	uint32_t notes_head, notes_tail, notes_count; /* notes.c */
-	const struct dissector *dissector; /* NULL: not recognised yet */
-	const char *title;                 /* the protocol's name for the flow record, kept when it was given up */
-	struct half half[2];               /* by direction of the key */
-	uint8_t client;                    /* end of the key that asks */
+	const struct dissector *dissector;            /* NULL: not recognised yet */
+	const char *title;   /* the protocol's name for the flow record, kept when it was given up */
+	struct half half[2]; /* by direction of the key */
+	uint8_t client;      /* end of the key that asks */
 	bool midstream;
 	bool off; /* nobody looks at it any more */
 	/* pairing, see session.h */
 	bool synced, epoch;
 	bool waits, sends_while_owed; /* the client began to send when all was answered; when something was owed */
 	bool deep;                    /* more than one request was, or may have been, unanswered at a time */
-	bool lost_requests; /* bytes of the client were lost, … */
-	uint32_t floor;     /* … when it had acknowledged this much */
+	bool lost_requests;           /* bytes of the client were lost, … */
+	uint32_t floor;               /* … when it had acknowledged this much */
 	uint32_t last_request_ack;
 	uint64_t request_next, response_next, barrier, epoch_first;
 	/* the flow record's, since the last one */
@@ -89,12 +89,12 @@ struct sessions {
 	struct flow *flow;
 	struct conn *conn;
 	unsigned direction;
-	uint32_t seq, ack;         /* of the first byte at hand; acknowledged by the segment at hand */
+	uint32_t seq, ack; /* of the first byte at hand; acknowledged by the segment at hand */
 	bool has_ack;
-	uint64_t offset;           /* on the stream, of the first byte at hand */
-	size_t old_len;            /* bytes at hand that came earlier, … */
+	uint64_t offset;                     /* on the stream, of the first byte at hand */
+	size_t old_len;                      /* bytes at hand that came earlier, … */
 	int64_t old_ns, old_last_ns, now_ns; /* … the first and the last of them then; the others now */
-	bool nested;               /* parse runs on the inner stream: offsets are those of the outer bytes at hand */
+	bool nested; /* parse runs on the inner stream: offsets are those of the outer bytes at hand */
 	size_t nested_len;
 };
 

@@ -7,47 +7,53 @@ static const char *protocol_names[65];
 static char protocol_default[1024];
 
 static const struct option replay_options[] = {
-	{"workers", NULL, OPTION_UINT, offsetof(struct engine_settings, workers), "1", 1, 64, "threads", NULL, NULL,
-         "Threads that own flows. 1 runs everything on one thread, without queues. The records are the same for any number."},
-	{"ring_slots", NULL, OPTION_UINT, offsetof(struct engine_settings, ring_slots), "4096", 2, 1 << 20, "packets", NULL,
-         NULL, "Length of the packet queue to each worker, rounded up to a power of two, and less where all queues would take more "
-         "than a sixteenth of max_memory; unused with one worker."},
-	{"max_memory", NULL, OPTION_BYTES, offsetof(struct engine_settings, max_memory), "768", 4 << 20,
-         UINT64_C(1) << 40, "MiB", NULL, NULL,
-         "Memory for flows, streams and requests. Reserved at start, touched as it is used; never exceeded: when it is used "
-         "up, the flows that would end soonest leave early, and their records say so."},
-	{"hash_seed", NULL, OPTION_UINT, offsetof(struct engine_settings, hash_seed), "0", 0, UINT64_MAX, NULL, NULL, NULL,
-         "Seed of the flow table's hash; 0 takes a random one. It moves entries in memory and changes no record."},
-	{"replay.observation_point", NULL, OPTION_ENUM, offsetof(struct engine_settings, tap), "one", 0, 0, NULL, tap_names,
-         NULL,
-         "What counts as one place of capture in replay: one (all files and interfaces together: two directions recorded in "
-         "two files are one flow), file, or interface (of a pcapng). Flow records then carry tap_port."},
-	{"replay.stall_max", NULL, OPTION_UINT, offsetof(struct engine_settings, stall_us), "0", 0, 10000, "us", NULL, NULL,
-         "For tests of order: each worker stops now and then, at random, for up to this long."},
-	{0},
+    {"workers", NULL, OPTION_UINT, offsetof(struct engine_settings, workers), "1", 1, 64, "threads", NULL, NULL,
+     "Threads that own flows. 1 runs everything on one thread, without queues. The records are the same for any "
+     "number."},
+    {"ring_slots", NULL, OPTION_UINT, offsetof(struct engine_settings, ring_slots), "4096", 2, 1 << 20, "packets", NULL,
+     NULL,
+     "Length of the packet queue to each worker, rounded up to a power of two, and less where all queues would take "
+     "more "
+     "than a sixteenth of max_memory; unused with one worker."},
+    {"max_memory", NULL, OPTION_BYTES, offsetof(struct engine_settings, max_memory), "768", 4 << 20, UINT64_C(1) << 40,
+     "MiB", NULL, NULL,
+     "Memory for flows, streams and requests. Reserved at start, touched as it is used; never exceeded: when it is "
+     "used "
+     "up, the flows that would end soonest leave early, and their records say so."},
+    {"hash_seed", NULL, OPTION_UINT, offsetof(struct engine_settings, hash_seed), "0", 0, UINT64_MAX, NULL, NULL, NULL,
+     "Seed of the flow table's hash; 0 takes a random one. It moves entries in memory and changes no record."},
+    {"replay.observation_point", NULL, OPTION_ENUM, offsetof(struct engine_settings, tap), "one", 0, 0, NULL, tap_names,
+     NULL,
+     "What counts as one place of capture in replay: one (all files and interfaces together: two directions recorded "
+     "in "
+     "two files are one flow), file, or interface (of a pcapng). Flow records then carry tap_port."},
+    {"replay.stall_max", NULL, OPTION_UINT, offsetof(struct engine_settings, stall_us), "0", 0, 10000, "us", NULL, NULL,
+     "For tests of order: each worker stops now and then, at random, for up to this long."},
+    {0},
 };
 
 static const char *const obfuscate_names[] = {"HTTP", NULL};
 
 const struct option session_options[] = {
-	{"static_config.l7-protocol-enabled", NULL, OPTION_SET, offsetof(struct session_settings, dissectors),
-         protocol_default, 0, 0, NULL, protocol_names, NULL, "Application protocols that are looked for."},
-	{"static_config.l7-protocol-ports", NULL, OPTION_PORTS, offsetof(struct session_settings, ports), "", 0, 0, NULL,
-         protocol_names, NULL,
-         "Ports on which a protocol is expected: asked first there. A hint only; content decides. Replaces the protocol's "
-         "own list."},
-	{"static_config.rrt-tcp-timeout", NULL, OPTION_DURATION, offsetof(struct session_settings, timeout_ns), "120",
-         1000000000, UINT64_C(86400000000000), "s", NULL, NULL,
-         "How long a request waits for its response; then it leaves with the status timeout."},
-	{"l7.outstanding_max", NULL, OPTION_UINT, offsetof(struct session_settings, outstanding_max), "256", 1, 65536,
-         "requests", NULL, NULL,
-         "Requests of one flow that may wait for a response. One more leaves unpaired; the others keep their responses."},
-	{"l7.text_max", NULL, OPTION_BYTES, offsetof(struct session_settings, dissect.text_max), "1024", 16, 16384, "B", NULL,
-         NULL, "Texts of request records (paths, statements, keys, …) are cut at this length; the record says truncated."},
-	{"static_config.l7-protocol-advanced-features.obfuscate-enabled-protocols", NULL, OPTION_SET,
-         offsetof(struct session_settings, dissect.obfuscate), "", 0, 0, NULL, obfuscate_names, NULL,
-         "Protocols whose values are hidden in records: HTTP query values."},
-	{0},
+    {"static_config.l7-protocol-enabled", NULL, OPTION_SET, offsetof(struct session_settings, dissectors),
+     protocol_default, 0, 0, NULL, protocol_names, NULL, "Application protocols that are looked for."},
+    {"static_config.l7-protocol-ports", NULL, OPTION_PORTS, offsetof(struct session_settings, ports), "", 0, 0, NULL,
+     protocol_names, NULL,
+     "Ports on which a protocol is expected: asked first there. A hint only; content decides. Replaces the protocol's "
+     "own list."},
+    {"static_config.rrt-tcp-timeout", NULL, OPTION_DURATION, offsetof(struct session_settings, timeout_ns), "120",
+     1000000000, UINT64_C(86400000000000), "s", NULL, NULL,
+     "How long a request waits for its response; then it leaves with the status timeout."},
+    {"l7.outstanding_max", NULL, OPTION_UINT, offsetof(struct session_settings, outstanding_max), "256", 1, 65536,
+     "requests", NULL, NULL,
+     "Requests of one flow that may wait for a response. One more leaves unpaired; the others keep their responses."},
+    {"l7.text_max", NULL, OPTION_BYTES, offsetof(struct session_settings, dissect.text_max), "1024", 16, 16384, "B",
+     NULL, NULL,
+     "Texts of request records (paths, statements, keys, …) are cut at this length; the record says truncated."},
+    {"static_config.l7-protocol-advanced-features.obfuscate-enabled-protocols", NULL, OPTION_SET,
+     offsetof(struct session_settings, dissect.obfuscate), "", 0, 0, NULL, obfuscate_names, NULL,
+     "Protocols whose values are hidden in records: HTTP query values."},
+    {0},
 };
 
 void engine_option_tables(struct engine_settings *s, struct option_table ret_tables[8])
@@ -56,16 +62,16 @@ void engine_option_tables(struct engine_settings *s, struct option_table ret_tab
 	for (unsigned i = 0; i < dissector_count; i++) {
 		protocol_names[i] = dissectors[i]->title;
 		at += (size_t)snprintf(protocol_default + at, sizeof protocol_default - at, "%s%s", i ? ", " : "[",
-		                       dissectors[i]->title);
+				       dissectors[i]->title);
 	}
 	snprintf(protocol_default + at, sizeof protocol_default - at, "]");
 	struct option_table tables[] = {
-		{"engine", replay_options, s},
-		{"decode", decode_options, &s->decode},
-		{"reassemble", reassemble_options, &s->reassemble},
-		{"flowtab", flowtab_options, &s->flowtab},
-		{"session", session_options, &s->session},
-		{0},
+	    {"engine", replay_options, s},
+	    {"decode", decode_options, &s->decode},
+	    {"reassemble", reassemble_options, &s->reassemble},
+	    {"flowtab", flowtab_options, &s->flowtab},
+	    {"session", session_options, &s->session},
+	    {0},
 	};
 	memcpy(ret_tables, tables, sizeof tables);
 }

@@ -28,8 +28,11 @@ static void emit(struct worker *w, uint8_t shard, enum record_kind kind, const v
 			if (len == -ENOBUFS)
 				continue;
 			if (len > 0) {
-				*entry = (struct outbox_entry){
-					.order = w->order, .len = (uint32_t)len, .shard = shard, .sink = (uint8_t)i, .kind = (uint8_t)kind};
+				*entry = (struct outbox_entry){.order = w->order,
+							       .len = (uint32_t)len,
+							       .shard = shard,
+							       .sink = (uint8_t)i,
+							       .kind = (uint8_t)kind};
 				outbox_commit(w->outbox, entry);
 			}
 			break;
@@ -82,16 +85,17 @@ static void on_report(void *ctx, struct flow *f, struct flow_record *r, bool las
 }
 
 static const struct flow_calls calls = {
-	.data = on_data,
-	.gap = on_gap,
-	.end = on_end,
-	.timer = on_timer,
-	.close = on_close,
-	.report = on_report,
+    .data = on_data,
+    .gap = on_gap,
+    .end = on_end,
+    .timer = on_timer,
+    .close = on_close,
+    .report = on_report,
 };
 
-int worker_init(struct worker *w, const struct engine_settings *settings, struct sink *const *sinks, unsigned sink_count,
-                unsigned shards, uint64_t hash_seed, int64_t now_ns, struct outbox *outbox, struct error *e)
+int worker_init(struct worker *w, const struct engine_settings *settings, struct sink *const *sinks,
+		unsigned sink_count, unsigned shards, uint64_t hash_seed, int64_t now_ns, struct outbox *outbox,
+		struct error *e)
 {
 	*w = (struct worker){.settings = settings, .sinks = sinks, .sink_count = sink_count, .outbox = outbox};
 	if (!outbox) {

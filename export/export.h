@@ -38,7 +38,8 @@ struct export_table_options {
  * requests of a protocol and within 1 % beyond, talkers and conversations are exact up to TOP_ENTRIES of them. */
 int export_table_new(struct sink **ret_sink, const struct export_table_options *options, struct error *e);
 
-/* The packet ledger and the limits that bit, as the summary prints them: frames is the sum of the terms and the remainder. */
+/* The packet ledger and the limits that bit, as the summary prints them: frames is the sum of the terms and the
+ * remainder. */
 #define EXPORT_TERMS_MAX 64
 #define EXPORT_LIMITS_MAX 16
 struct export_ledger {

@@ -480,6 +480,7 @@ capture_midstream() { derived midstream.pcap nginx-keepalive.pcap cut:13; }
 capture_one_side() { derived one-side.pcap nginx-keepalive.pcap side:0; }
 capture_other_side() { derived other-side.pcap nginx-keepalive.pcap side:1; }
 capture_reordered() { derived_same reordered.pcap nginx-bodies.pcap swap:5:250; }
+capture_reordered_uploads() { derived_same reordered-uploads.pcap nginx-uploads.pcap swap:1:1000; }
 capture_sent_twice() { derived_same sent-twice.pcap nginx-uploads.pcap twice:9:150; }
 capture_seq_wrap() { # the server's stream of the first connection wraps in its middle
 	local first

@@ -1,8 +1,9 @@
 /* sink.h - where records go.
  *
- * A sink has two halves. encode() runs on the worker that made the record, on that worker's own state, and appends bytes
- * to a buffer: serialising scales with the workers, and nothing borrowed leaves the worker. write() runs on one thread (the
- * export thread; the worker itself when there is only one) and gets the encoded bytes of all workers in record order. */
+ * A sink has two halves. encode() runs on the worker that made the record, on that worker's own state, and appends
+ * bytes to a buffer: serialising scales with the workers, and nothing borrowed leaves the worker. write() runs on one
+ * thread (the export thread; the worker itself when there is only one) and gets the encoded bytes of all workers in
+ * record order. */
 #ifndef TS_RECORD_SINK_H
 #define TS_RECORD_SINK_H
 
@@ -13,9 +14,9 @@ struct sink;
 
 struct sink_ops {
 	const char *name;
-	/* Mandatory. Appends the record's encoding at `out` (room for `room` bytes); returns its length, 0 when this sink
-	 * does not want the record, or -ENOBUFS when the room is too small (then it is called again with more). Any worker
-	 * thread, concurrently; must not touch the sink but for its constants. */
+	/* Mandatory. Appends the record's encoding at `out` (room for `room` bytes); returns its length, 0 when this
+	 * sink does not want the record, or -ENOBUFS when the room is too small (then it is called again with more).
+	 * Any worker thread, concurrently; must not touch the sink but for its constants. */
 	int (*encode_flow)(const struct sink *s, const struct flow_record *r, char *out, size_t room);
 	int (*encode_request)(const struct sink *s, const struct request_record *r, char *out, size_t room);
 	/* Mandatory. One encoded record, in order. Export thread. 0 or -errno (sticky; told by close). */

@@ -18,10 +18,7 @@ CONSTANT = {
     "flow.tap_mode": "replay is always mode 0",
     "flow.duplicate_count": "replay removes no duplicates yet",
     "request.signal_source": "packet is the only source until eBPF is there",
-    "request.sql_affected_rows": "no database dissector yet",
-    "request.request_id": "HTTP/1 has no identifier of its own",
     "request.is_tls": "plaintext of TLS comes from eBPF",
-    "request.response_result": "HTTP/1 has none",
 }
 
 

@@ -65,8 +65,11 @@ def main():
         if truth.get("protocol", "HTTP") == "HTTP":
             check(binary, path, truth, os.path.basename(beside).removesuffix(".truth.json"))
             seen += 1
-    with open(os.path.join(PCAPS, "PROVENANCE.md"), encoding="utf-8") as f:
-        words = set(re.findall(r"[\w-]+", f.read()))
+    words = set()
+    for name in os.listdir(PCAPS):
+        if name.startswith("PROVENANCE"):
+            with open(os.path.join(PCAPS, name), encoding="utf-8") as f:
+                words |= set(re.findall(r"[\w-]+", f.read()))
     unnamed = {os.path.basename(p).split(".")[0] for p in captures()} - words
     case(not unnamed, "provenance", f"PROVENANCE.md does not name {unnamed}")
     case(seen >= 40, "captures-with-truth", f"only {seen} in {PCAPS}")

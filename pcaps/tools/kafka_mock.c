@@ -2,10 +2,10 @@
  *
  *     kafka_mock [-b BROKERS] [-t TOPIC:PARTITIONS]… [-e API:ERROR[,ERROR]…]… [-l MILLISECONDS] [-d TOPIC:ERROR]
  *
- * Prints the brokers' addresses (on the loopback) and serves until it is told to end. What it receives and answers goes to
- * standard error: "… Broker 2: Received MetadataRequestV2 from 127.0.0.1:51858", which is the server's half of the truth.
- * -e: the next requests of this kind (its number in the protocol) get these errors. -l: the time that a broker takes to
- * answer. -d: the topic is in this state for good. */
+ * Prints the brokers' addresses (on the loopback) and serves until it is told to end. What it receives and answers goes
+ * to standard error: "… Broker 2: Received MetadataRequestV2 from 127.0.0.1:51858", which is the server's half of the
+ * truth. -e: the next requests of this kind (its number in the protocol) get these errors. -l: the time that a broker
+ * takes to answer. -d: the topic is in this state for good. */
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <signal.h>
@@ -26,7 +26,8 @@ static void end(int signal)
 
 static void usage(void)
 {
-	fputs("kafka_mock [-b BROKERS] [-t TOPIC:PARTITIONS]... [-e API:ERROR[,ERROR]...]... [-l MILLISECONDS] [-d TOPIC:ERROR]\n",
+	fputs("kafka_mock [-b BROKERS] [-t TOPIC:PARTITIONS]... [-e API:ERROR[,ERROR]...]... [-l MILLISECONDS] [-d "
+	      "TOPIC:ERROR]\n",
 	      stderr);
 	exit(2);
 }

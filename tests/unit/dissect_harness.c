@@ -87,10 +87,20 @@ static void *must(void *p)
 	return p;
 }
 
+/* Kept for the next run: there are hundreds of thousands of them. */
+static struct guard spare_guards[8];
+
 static struct guard guard_new(size_t size)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	size = (size + page - 1) / page * page;
+	for (unsigned i = 0; i < array_size(spare_guards); i++) {
+		struct guard g = spare_guards[i];
+		if (g.base && (size_t)(g.end - g.base) == size) {
+			spare_guards[i] = (struct guard){0};
+			return g;
+		}
+	}
 	uint8_t *base =
 	    mmap(NULL, size + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED || mprotect(base + size, page, PROT_NONE) < 0)
@@ -100,6 +110,12 @@ static struct guard guard_new(size_t size)
 
 static void guard_free(struct guard *g)
 {
+	for (unsigned i = 0; g->base && i < array_size(spare_guards); i++) {
+		if (!spare_guards[i].base) {
+			spare_guards[i] = *g;
+			return;
+		}
+	}
 	if (g->base)
 		munmap(g->base, (size_t)(g->end - g->base) + (size_t)sysconf(_SC_PAGESIZE));
 }
@@ -229,7 +245,8 @@ static struct message *call_pending(struct dissect *d, uint64_t id)
 
 static void call_unpaired(struct dissect *d, struct message *m)
 {
-	check_message(harness_of(d), m)->unpaired = true;
+	if (m)
+		check_message(harness_of(d), m)->unpaired = true;
 }
 
 static int call_transform(struct dissect *d, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,

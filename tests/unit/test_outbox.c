@@ -1,11 +1,12 @@
-/* The way of encoded records from a worker to the export thread: every entry arrives once, whole and in order, however it
- * lies in the ring. Meant for ThreadSanitizer as well. */
+/* The way of encoded records from a worker to the export thread: every entry arrives once, whole and in order, however
+ * it lies in the ring. Meant for ThreadSanitizer as well. */
 #include "outbox.h"
 #include "ring.h"
 
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 #define ENTRIES 20000
@@ -73,7 +74,7 @@ static void test_every_entry_arrives_once_and_in_order(void **context maybe_unus
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_every_entry_arrives_once_and_in_order),
+	    cmocka_unit_test(test_every_entry_arrives_once_and_in_order),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
