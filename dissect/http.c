@@ -57,6 +57,7 @@ struct side {
 	bool folded;       /* the line at hand has continuation lines */
 	bool seen_message;
 	bool waits; /* client: asked for another protocol; what comes next may be that */
+	bool first; /* searching, and the line at hand is the first seen of a connection whose start was not */
 	struct http_head head;
 };
 
@@ -77,7 +78,7 @@ static void enter(struct side *s, enum phase phase)
 {
 	s->phase = (uint8_t)phase;
 	s->searched = 0;
-	s->rest = s->folded = false;
+	s->rest = s->folded = s->first = false;
 }
 
 static void finish_message(struct dissect *d, struct side *s, size_t at)
@@ -104,11 +105,17 @@ static void begin_request(struct dissect *d, struct side *s, size_t at, const st
 	http_put_request_line(d, s->message, &s->head, r);
 }
 
+/* 101 is the last response of its kind; what lies outside of 100..599 is taken as 5xx (RFC 9110, 15). */
+static bool code_is_interim(uint16_t code)
+{
+	return code >= 100 && code < 200 && code != 101;
+}
+
 static void begin_response(struct dissect *d, struct side *s, size_t at, struct text version, uint16_t code,
 			   struct text reason)
 {
 	s->head = (struct http_head){0};
-	if (code < 200 && code != 101) {
+	if (code_is_interim(code)) {
 		/* interim: the request's response is still to come (RFC 9110, 15.2) */
 		s->head.code = s->interim = code;
 		return;
@@ -148,7 +155,7 @@ static bool take_start_line(struct dissect *d, struct side *s, size_t at, struct
 static bool start_is_plausible(const struct dissect *d, const uint8_t *p, size_t n)
 {
 	if (d->side == SIDE_SERVER)
-		return !memcmp(p, "HTTP/1.", min_of(n, (size_t)7));
+		return http_version_plausible(p, n);
 	size_t i = 0;
 	while (i < n && i < HTTP_METHOD_MAX && ascii_is_token(p[i]))
 		i++;
@@ -283,7 +290,7 @@ static void end_response_head(struct dissect *d, struct http *http, struct side 
 	struct http_head *h = &s->head;
 	struct side *client = &http->side[0];
 	unsigned asked = h->tag >> HTTP_TAG_UPGRADE_SHIFT;
-	if (h->code < 200 && h->code != 101) {
+	if (code_is_interim(h->code)) {
 		enter(s, PHASE_START);
 		return;
 	}
@@ -292,7 +299,7 @@ static void end_response_head(struct dissect *d, struct http *http, struct side 
 		switch_protocol(d, http, h->upgrade ? h->upgrade : asked);
 		return;
 	}
-	if (h->tag & HTTP_TAG_CONNECT && h->code < 300) {
+	if (h->tag & HTTP_TAG_CONNECT && h->code >= 200 && h->code < 300) {
 		finish_message(d, s, at);
 		switch_protocol(d, http, HTTP_UPGRADE_OTHER);
 		return;
@@ -356,7 +363,7 @@ static void take_header(struct dissect *d, struct side *s, const uint8_t *p, siz
 {
 	if (d->side == SIDE_CLIENT)
 		http_put_request_header(d, s->message, &s->head, p, n);
-	else if (s->head.code >= 200 || s->head.code == 101)
+	else if (!code_is_interim(s->head.code))
 		http_put_response_header(d, s->message, &s->head, p, n);
 }
 
@@ -491,8 +498,9 @@ static enum step parse_chunk_end(struct dissect *d, struct side *s, const uint8_
 /* ---- the search for a start line ---- */
 
 /* Where in the line (without its end) a start line begins that goes on to the line's end. */
-static const char *start_line_in(const struct dissect *d, struct text line)
+static const char *start_line_in(const struct dissect *d, struct text line, bool first)
 {
+	struct http_request_line whole;
 	struct text version, reason;
 	uint16_t code;
 	if (d->side == SIDE_SERVER) {
@@ -507,6 +515,10 @@ static const char *start_line_in(const struct dissect *d, struct text line)
 	version = http_request_line_version(line);
 	if (!version.at)
 		return NULL;
+	/* one that fills the line may have a target with spaces in it, and, where a capture may well begin, any */
+	if (http_request_line_parse(line, &whole) && http_method_is_known(whole.method) &&
+	    (first || whole.target.at[0] == '/'))
+		return line.at;
 	line = text_trim(text_make(line.at, (size_t)(version.at - 5 - line.at)));
 	const char *space = memrchr(line.at, ' ', line.len);
 	if (!space || space + 1 == line.at + line.len)
@@ -539,18 +551,23 @@ static enum step parse_search(struct dissect *d, struct side *s, const uint8_t *
 		const uint8_t *p = data + *at, *end = data + len;
 		const uint8_t *lf = text_find_lf(p + s->searched, (size_t)(end - p) - s->searched);
 		if (!lf) {
-			if (end - p > SEARCH_BYTES_MAX)
+			if (end - p > SEARCH_BYTES_MAX) {
 				*at = len - SEARCH_BYTES_MAX;
+				s->first = false;
+			}
 			s->searched = (uint32_t)(len - *at);
 			return STEP_MORE;
 		}
-		if (lf - p > SEARCH_BYTES_MAX)
+		if (lf - p > SEARCH_BYTES_MAX) {
 			p = lf - SEARCH_BYTES_MAX;
-		const char *start = start_line_in(d, text_make(p, without_line_end(p, (size_t)(lf - p) + 1)));
+			s->first = false;
+		}
+		const char *start = start_line_in(d, text_make(p, without_line_end(p, (size_t)(lf - p) + 1)), s->first);
 		enum dissect_verdict v = start ? header_follows(lf + 1, (size_t)(end - lf - 1)) : DISSECT_NOT_MINE;
 		s->searched = 0;
 		if (v == DISSECT_NOT_MINE) {
 			*at = (size_t)(lf + 1 - data);
+			s->first = false;
 			continue;
 		}
 		*at = (size_t)((const uint8_t *)start - data);
@@ -600,6 +617,7 @@ static uint64_t http_parse(struct dissect *d, const uint8_t *data, size_t len)
 		switch ((enum phase)s->phase) {
 		case PHASE_FRESH:
 			enter(s, d->midstream ? PHASE_SEARCH : PHASE_START);
+			s->first = d->midstream;
 			break;
 		case PHASE_START:
 			step = parse_start(d, s, data, &at, len);
@@ -735,13 +753,17 @@ static enum dissect_verdict probe_response(const uint8_t *p, size_t n)
 {
 	struct text version, reason;
 	uint16_t code;
-	if (memcmp(p, "HTTP/1.", min_of(n, (size_t)7)))
+	if (!http_version_plausible(p, n))
 		return DISSECT_NOT_MINE;
-	if (n < 13)
-		return DISSECT_UNSURE;
-	bool ends = p[12] == '\r' || p[12] == '\n';
-	return http_status_line_parse(text_make(p, ends ? 12 : 13), &version, &code, &reason) ? DISSECT_CERTAIN
-											      : DISSECT_NOT_MINE;
+	size_t at = HTTP_VERSION_LEN;
+	while (at < n && (p[at] == ' ' || p[at] == '\t'))
+		at++;
+	at += 3;
+	if (n <= at)
+		return n < PROBE_SURE ? DISSECT_UNSURE : DISSECT_NOT_MINE;
+	bool ends = p[at] == '\r' || p[at] == '\n';
+	return http_status_line_parse(text_make(p, ends ? at : at + 1), &version, &code, &reason) ? DISSECT_CERTAIN
+												  : DISSECT_NOT_MINE;
 }
 
 static enum dissect_verdict http_probe(struct dissect_probe *p)

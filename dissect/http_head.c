@@ -86,14 +86,20 @@ uint32_t http_method_before(struct text before)
 	return longest;
 }
 
+bool http_version_plausible(const uint8_t *p, size_t n)
+{
+	return !memcmp(p, "HTTP/", min_of(n, (size_t)5)) && (n < 6 || ascii_is_digit(p[5])) && (n < 7 || p[6] == '.') &&
+	       (n < 8 || ascii_is_digit(p[7]));
+}
+
 struct text http_request_line_version(struct text line)
 {
 	while (line.len && (line.at[line.len - 1] == ' ' || line.at[line.len - 1] == '\t'))
 		line.len--;
-	if (line.len < 9)
+	if (line.len <= HTTP_VERSION_LEN)
 		return (struct text){0};
-	const char *v = line.at + line.len - 8;
-	if (memcmp(v, "HTTP/1.", 7) || !ascii_is_digit((uint8_t)v[7]) || (v[-1] != ' ' && v[-1] != '\t'))
+	const char *v = line.at + line.len - HTTP_VERSION_LEN;
+	if (!http_version_plausible((const uint8_t *)v, HTTP_VERSION_LEN) || (v[-1] != ' ' && v[-1] != '\t'))
 		return (struct text){0};
 	return text_make(v + 5, 3);
 }
@@ -121,20 +127,33 @@ bool http_request_line_parse(struct text line, struct http_request_line *ret)
 	if (!http_request_line_parse_prefix(line, ret))
 		return false;
 	ret->version = version;
-	return true;
+	/* the preface of HTTP/2 looks like a request, but its method is kept for that alone (RFC 9113, 3.4) */
+	return !text_is(ret->method, "PRI");
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
 }
 
 bool http_status_line_parse(struct text line, struct text *ret_version, uint16_t *ret_code, struct text *ret_reason)
 {
 	const char *p = line.at;
-	if (line.len < 12 || memcmp(p, "HTTP/1.", 7) || !ascii_is_digit((uint8_t)p[7]) || p[8] != ' ')
+	uint32_t at = HTTP_VERSION_LEN;
+	if (line.len <= at || !http_version_plausible((const uint8_t *)p, at))
 		return false;
-	unsigned a = (uint8_t)p[9] - '0', b = (uint8_t)p[10] - '0', c = (uint8_t)p[11] - '0';
-	if (a - 1 > 8 || b > 9 || c > 9 || (line.len > 12 && p[12] != ' '))
+	while (at < line.len && is_blank(p[at]))
+		at++;
+	if (at == HTTP_VERSION_LEN || line.len - at < 3)
+		return false;
+	unsigned a = (uint8_t)p[at] - '0', b = (uint8_t)p[at + 1] - '0', c = (uint8_t)p[at + 2] - '0';
+	at += 3;
+	/* a CR alone counts as a space (RFC 9112, 2.2) */
+	if (a > 9 || b > 9 || c > 9 || (at < line.len && !is_blank(p[at]) && p[at] != '\r'))
 		return false;
 	*ret_version = text_make(p + 5, 3);
 	*ret_code = (uint16_t)(a * 100 + b * 10 + c);
-	*ret_reason = text_trim(text_make(p + 12, line.len - 12));
+	*ret_reason = text_trim(text_make(p + at, line.len - at));
 	return true;
 }
 
@@ -230,7 +249,9 @@ void http_put_status_line(struct dissect *d, struct message *m, struct http_head
 	h->code = code;
 	message_set_code(m, code);
 	/* a code that no class knows counts as 5xx (RFC 9110, 15) */
-	message_set_status(m, code < 400 ? STATUS_OK : code < 500 ? STATUS_CLIENT_ERROR : STATUS_SERVER_ERROR);
+	message_set_status(m, code < 100 || code >= 500 ? STATUS_SERVER_ERROR
+			      : code < 400		? STATUS_OK
+							: STATUS_CLIENT_ERROR);
 	if (!h->known_request)
 		message_put_text(d, m, REQUEST_version, version);
 	if (code >= 400 && reason.len)

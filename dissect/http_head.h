@@ -45,20 +45,24 @@ struct http_head {
 	bool has_length, has_domain, has_forwarded, known_request;
 };
 
-/* A request line's pieces: METHOD SP target SP HTTP/1.x. */
+/* A request line's pieces: METHOD SP target SP HTTP/d.d. */
 struct http_request_line {
 	struct text method, target, version;
 };
 
 #define HTTP_METHOD_MAX 32
+#define HTTP_VERSION_LEN 8 /* "HTTP/1.1": a digit, a point, a digit, whichever they are (RFC 9112, 2.3) */
 
 /* `line` without its line end. False: not a request line of HTTP/1. */
 bool http_request_line_parse(struct text line, struct http_request_line *ret);
 /* The beginning of one that is too long to be seen at once; there is no version in ret. */
 bool http_request_line_parse_prefix(struct text line, struct http_request_line *ret);
-/* The version at the end of a request line: " HTTP/1.x". Absent where there is none. */
+/* The version at the end of a request line: " HTTP/d.d". Absent where there is none. */
 struct text http_request_line_version(struct text line);
-/* A status line; ret_reason may be empty. The beginning of a longer one will do. */
+/* Whether the n bytes at p are a version, or begin as one does. */
+bool http_version_plausible(const uint8_t *p, size_t n);
+/* A status line; ret_reason may be empty. The beginning of a longer one will do. Blanks are read as generously as
+ * RFC 9112, 4 allows. */
 bool http_status_line_parse(struct text line, struct text *ret_version, uint16_t *ret_code, struct text *ret_reason);
 
 /* Put what a start line says into the message; set what it says about the head. */

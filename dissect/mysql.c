@@ -6,10 +6,10 @@
  * connections" in place of the greeting, a shutdown) is a response alone. After a request for TLS the connection is
  * TLS's.
  *
- *   request_type COM_QUERY, …, LOGIN · request_domain the database · request_resource the statement, also of a prepared
- * one that is executed; a database, table, file or connection where the command names one · endpoint see sql.h ·
- * version the server's · response_code and response_exception ("42S02: Table …") of an error · sql_affected_rows,
- * summed up over the results of one request
+ * request_domain is the database. request_resource is the statement, also of a prepared one that is executed, or what
+ * else a command names: a database, a table, a file, a connection. endpoint: see sql.h. version is the server's. An
+ * error has its number in response_code, its SQL state and text in response_exception. sql_affected_rows is the sum
+ * over a request's results.
  *
  * Statements that set passwords have their literals hidden, whatever is configured; what authentication exchanges is
  * never looked at. Values of rows are skipped unseen.
@@ -19,7 +19,11 @@
  *
  * Compressed packets hold an inner stream of packets, which is fed to nested(). One that is too long to be held (it can
  * have 16 MB) is decompressed as far as it can be held: that is enough for a statement, whose packet's length is then
- * known, and for the beginning of a result. */
+ * known, and for the beginning of a result.
+ *
+ * A message is recognised in the middle of a stream by a strong beginning (a statement's first word, a column's
+ * definition, an error's SQL state), or by a weak one (a number here and there) at a place where the other side has
+ * just said something that calls for a message. */
 #include "mysql.h"
 
 #define COMPRESSED_HELD_MAX (48 * 1024)

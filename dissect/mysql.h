@@ -37,7 +37,8 @@ enum mysql_capability {
 };
 
 enum mysql_command {
-	COM_QUIT = 1,
+	COM_SLEEP,
+	COM_QUIT,
 	COM_INIT_DB,
 	COM_QUERY,
 	COM_FIELD_LIST,
@@ -47,12 +48,17 @@ enum mysql_command {
 	COM_SHUTDOWN,
 	COM_STATISTICS,
 	COM_PROCESS_INFO,
-	COM_PROCESS_KILL = 12,
+	COM_CONNECT,
+	COM_PROCESS_KILL,
 	COM_DEBUG,
 	COM_PING,
-	COM_CHANGE_USER = 17,
+	COM_TIME,
+	COM_DELAYED_INSERT,
+	COM_CHANGE_USER,
 	COM_BINLOG_DUMP,
-	COM_REGISTER_SLAVE = 21,
+	COM_TABLE_DUMP,
+	COM_CONNECT_OUT,
+	COM_REGISTER_SLAVE,
 	COM_STMT_PREPARE,
 	COM_STMT_EXECUTE,
 	COM_STMT_SEND_LONG_DATA,
@@ -60,7 +66,8 @@ enum mysql_command {
 	COM_STMT_RESET,
 	COM_SET_OPTION,
 	COM_STMT_FETCH,
-	COM_BINLOG_DUMP_GTID = 30,
+	COM_DAEMON,
+	COM_BINLOG_DUMP_GTID,
 	COM_RESET_CONNECTION,
 	COM_CLONE,
 	COM_STMT_BULK_EXECUTE = 0xfa,
@@ -114,9 +121,9 @@ enum mysql_eof { EOF_UNKNOWN, EOF_SENT, EOF_DEPRECATED };
 /* Whether it is known where packets begin. */
 struct mysql_sync {
 	bool synced;
-	bool adrift; /* not synced, and nothing says that a message should begin just here */
-	uint32_t held,
-	    stale; /* bytes that wait for more; of them, those in front of the place where one should begin */
+	bool adrift;    /* not synced, and nothing says that a message should begin just here */
+	uint32_t held;  /* bytes that wait for more */
+	uint32_t stale; /* … in front of the place where a message should begin */
 };
 
 /* The other side has said something that a message of this one should follow. */
@@ -156,8 +163,8 @@ struct mysql_state {
 	uint32_t unanswered;     /* requests without a response so far */
 	uint32_t left;           /* definitions still to come */
 	uint32_t columns;        /* of a prepared statement: definitions behind those of its parameters */
-	uint32_t tag,
-	    last_tag; /* of the request that the response under way answers; of the last request. 0: unknown */
+	uint32_t tag;            /* of the request that the response under way answers; 0: unknown */
+	uint32_t last_tag;       /* of the last request; 0: unknown */
 	uint16_t warnings;
 	uint8_t phase, eof, framing;
 	bool capabilities_known, server_capabilities_known;
@@ -245,7 +252,6 @@ enum mysql_start mysql_server_start(const uint8_t *at, size_t len);
 /* The same in the compressed protocol. */
 enum mysql_start mysql_compressed_start(const uint8_t *at, size_t len, bool client);
 enum dissect_verdict mysql_probe(struct dissect_probe *p);
-bool mysql_is_command(uint8_t command);
 
 /* ---- mysql_value.c ---- */
 
@@ -258,8 +264,7 @@ void mysql_write(struct mysql_writer *w, const void *data, size_t len);
 void mysql_write_number(struct mysql_writer *w, uint64_t value, unsigned digits);
 void mysql_write_double(struct mysql_writer *w, double value, bool single);
 
-/* The value of a type at the cursor: "12", "'text'", "2024-02-29 12:00:00.5". False: the bytes end, or make no sense.
- */
+/* The value of a type at the cursor: 12, 'text', '2024-02-29 12:00:00'. False: the bytes end, or make no sense. */
 bool mysql_write_value(struct mysql_writer *w, struct cursor *c, uint16_t type);
 /* The next value is a text, whose bytes are put into ret; the cursor does not move. False: it is none. */
 bool mysql_peek_text(const struct cursor *c, uint16_t type, struct text *ret);

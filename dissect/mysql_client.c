@@ -10,6 +10,7 @@
 
 static const struct text command_names[] = {
 #define NAME(command) [COM_##command] = {"COM_" #command, sizeof("COM_" #command) - 1}
+    NAME(SLEEP),
     NAME(QUIT),
     NAME(INIT_DB),
     NAME(QUERY),
@@ -20,11 +21,16 @@ static const struct text command_names[] = {
     NAME(SHUTDOWN),
     NAME(STATISTICS),
     NAME(PROCESS_INFO),
+    NAME(CONNECT),
     NAME(PROCESS_KILL),
     NAME(DEBUG),
     NAME(PING),
+    NAME(TIME),
+    NAME(DELAYED_INSERT),
     NAME(CHANGE_USER),
     NAME(BINLOG_DUMP),
+    NAME(TABLE_DUMP),
+    NAME(CONNECT_OUT),
     NAME(REGISTER_SLAVE),
     NAME(STMT_PREPARE),
     NAME(STMT_EXECUTE),
@@ -33,6 +39,7 @@ static const struct text command_names[] = {
     NAME(STMT_RESET),
     NAME(SET_OPTION),
     NAME(STMT_FETCH),
+    NAME(DAEMON),
     NAME(BINLOG_DUMP_GTID),
     NAME(RESET_CONNECTION),
     NAME(CLONE),
@@ -128,20 +135,25 @@ static struct text cut_statement(const struct dissect *d, struct text t)
 	return t;
 }
 
-static void put_statement(struct dissect *d, struct mysql_state *st, struct text t)
+#define ENDPOINT_MAX 256
+
+/* Returns the length of the endpoint, which is written, too. */
+static size_t put_statement(struct dissect *d, struct mysql_state *st, struct text t, char endpoint[ENDPOINT_MAX])
 {
 	struct message *m = client(st)->message;
-	char text[DISSECT_TEXT_MAX + 1];
 
 	t = cut_statement(d, t);
-	if (is_hidden(d) || sql_holds_secret(t))
+	if (is_hidden(d) || sql_holds_secret(t)) {
+		char text[DISSECT_TEXT_MAX + 1];
 		message_put(d, m, REQUEST_request_resource, text, sql_hide(t, text, sizeof text));
-	else
+	} else {
 		message_put_text(d, m, REQUEST_request_resource, t);
+	}
 	put_trace(d, m, sql_find_traceparent(t));
-	size_t n = sql_endpoint(t, text, 256);
+	size_t n = sql_endpoint(t, endpoint, ENDPOINT_MAX);
 	if (n)
-		message_put(d, m, REQUEST_endpoint, text, n);
+		message_put(d, m, REQUEST_endpoint, endpoint, n);
+	return n;
 }
 
 /* Puts a statement of which the packet says that there is more, in case that the rest is lost: at lengths that do not
@@ -157,7 +169,8 @@ static void put_incomplete(struct dissect *d, struct mysql_state *st, struct tex
 	if (step > t.len || step <= side->shown)
 		return;
 	side->shown = t.len = step;
-	put_statement(d, st, t);
+	char endpoint[ENDPOINT_MAX];
+	put_statement(d, st, t, endpoint);
 }
 
 /* ---- attributes and parameters ---- */
@@ -274,11 +287,10 @@ static enum mysql_look query(struct dissect *d, struct mysql_state *st, const st
 		put_incomplete(d, st, statement);
 		return LOOK_MORE;
 	}
-	put_statement(d, st, statement);
-	char text[256];
-	size_t n = sql_endpoint(cut_statement(d, statement), text, sizeof text);
-	if (n > 4 && !memcmp(text, "USE ", 4))
-		set_database(d, st, text_make(text + 4, n - 4));
+	char endpoint[ENDPOINT_MAX];
+	size_t n = put_statement(d, st, statement, endpoint);
+	if (n > 4 && !memcmp(endpoint, "USE ", 4))
+		set_database(d, st, text_make(endpoint + 4, n - 4));
 	return LOOK_DONE;
 }
 
@@ -289,7 +301,8 @@ static enum mysql_look prepare(struct dissect *d, struct mysql_state *st, const 
 		put_incomplete(d, st, statement);
 		return LOOK_MORE;
 	}
-	put_statement(d, st, statement);
+	char endpoint[ENDPOINT_MAX];
+	put_statement(d, st, statement, endpoint);
 	_Alignas(struct mysql_prepared) char note[sizeof(struct mysql_prepared) + DISSECT_TEXT_MAX + 1];
 	struct mysql_prepared *prepared = (struct mysql_prepared *)note;
 	/* an execution may come before the server has told the number of parameters */
@@ -317,7 +330,8 @@ static int put_prepared(struct dissect *d, struct mysql_state *st, uint32_t id)
 	if (!known || len < sizeof(struct mysql_prepared))
 		return -1;
 	const struct mysql_prepared *prepared = data;
-	put_statement(d, st, text_make(prepared->text, len - sizeof *prepared));
+	char endpoint[ENDPOINT_MAX];
+	put_statement(d, st, text_make(prepared->text, len - sizeof *prepared), endpoint);
 	return prepared->parameters;
 }
 
@@ -653,7 +667,7 @@ enum mysql_look mysql_client_packet(struct dissect *d, struct mysql_state *st, c
 	if (!p->have)
 		return LOOK_MORE;
 	unsigned command = p->at[0];
-	if (!mysql_is_command((uint8_t)command))
+	if (command >= array_size(command_names) || !command_names[command].at)
 		return st->phase == PHASE_BINLOG ? LOOK_DONE : LOOK_BAD; /* a replica acknowledges in its own way */
 	if (!side->begun)
 		begin(d, st, p, command);

@@ -16,13 +16,6 @@ static bool is_printable(const uint8_t *at, size_t len)
 	return true;
 }
 
-bool mysql_is_command(uint8_t c)
-{
-	return (c >= COM_QUIT && c <= COM_PING) || c == COM_CHANGE_USER || c == COM_BINLOG_DUMP ||
-	       (c >= COM_REGISTER_SLAVE && c <= COM_STMT_FETCH) || (c >= COM_BINLOG_DUMP_GTID && c <= COM_CLONE) ||
-	       c == COM_STMT_BULK_EXECUTE;
-}
-
 /* A name that fills `want` bytes of the payload. */
 static enum mysql_start name_start(const uint8_t *at, size_t len, size_t want)
 {

@@ -464,6 +464,15 @@ static void greeting(struct mysql_state *st, const struct mysql_packet *p)
 	memcpy(st->version, version.at, st->version_len);
 }
 
+/* A packet of the response before, whose end we took to be earlier: what its id says, or, where ids say nothing, that
+ * it is the EOF behind a prepared statement's last definition. */
+static bool is_left_over(const struct mysql_state *st, const struct mysql_packet *p)
+{
+	if (p->nested)
+		return st->prepared && !st->unanswered && p->at[0] == 0xfe && is_eof(p);
+	return p->seq != 1 && p->seq != (uint8_t)(st->side[SIDE_CLIENT].seq + 1);
+}
+
 /* Between responses. */
 static enum mysql_look idle(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p)
 {
@@ -480,11 +489,9 @@ static enum mysql_look idle(struct dissect *d, struct mysql_state *st, const str
 			return LOOK_DONE;
 		}
 		bool push = p->seq == 0 && p->at[0] == 0xff && !p->nested;
-		if (!push && !p->nested && p->seq != 1 && p->seq != (uint8_t)(st->side[SIDE_CLIENT].seq + 1)) {
-			/* Belongs to the response before. The EOF behind a prepared statement's last definition shows
-			 * by coming that the client has it. */
+		if (!push && is_left_over(st, p)) {
 			if (p->at[0] == 0xfe && is_eof(p) && st->prepared)
-				st->eof = EOF_SENT;
+				st->eof = EOF_SENT; /* by coming it shows that this client has them */
 			return LOOK_DONE;
 		}
 		if (!push && !p->nested && !is_request_known(d, st)) {

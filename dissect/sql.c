@@ -7,18 +7,22 @@ static const char *const statement_words[] = {
     "load",     "lock",       "optimize", "prepare", "purge",    "release",   "rename",    "repair",   "replace",
     "reset",    "resignal",   "restart",  "revoke",  "rollback", "savepoint", "select",    "set",      "show",
     "shutdown", "signal",     "start",    "stop",    "table",    "truncate",  "uninstall", "unlock",   "update",
-    "use",      "values",     "with",     "xa",
+    "use",      "values",     "with",     "xa",      NULL,
 };
+
+/* The lists are in lower case, and end with NULL. */
+static bool is_one_of(struct text word, const char *const *list)
+{
+	uint8_t first = word.len ? ascii_lower((uint8_t)word.at[0]) : 0;
+	for (; *list; list++)
+		if ((uint8_t)(*list)[0] == first && text_is_lower(word, *list))
+			return true;
+	return false;
+}
 
 bool sql_is_statement_word(struct text word)
 {
-	if (!word.len)
-		return false;
-	uint8_t first = ascii_lower((uint8_t)word.at[0]);
-	for (size_t i = 0; i < array_size(statement_words); i++)
-		if ((uint8_t)statement_words[i][0] == first && text_is_lower(word, statement_words[i]))
-			return true;
-	return false;
+	return is_one_of(word, statement_words);
 }
 
 static bool is_space(uint8_t c)
@@ -224,28 +228,15 @@ static bool first_word(struct sql_lexer *l, struct text *ret)
 
 bool sql_holds_secret(struct text statement)
 {
-	static const char *const verbs[] = {"alter", "change", "create", "grant", "set", "start"};
+	static const char *const verbs[] = {"alter", "change", "create", "grant", "set", "start", NULL};
+	static const char *const secrets[] = {"identified", "password", "master_password", "source_password", NULL};
 	struct sql_lexer l = sql_lexer_make(statement);
 	struct text t;
-	bool verb = false;
 
-	if (!first_word(&l, &t))
-		return false;
-	for (size_t i = 0; i < array_size(verbs) && !verb; i++)
-		verb = text_is_lower(t, verbs[i]);
-	if (!verb)
+	if (!first_word(&l, &t) || !is_one_of(t, verbs))
 		return false;
 	for (enum sql_token token; (token = sql_next(&l, &t)) != SQL_END;)
-		if (token == SQL_WORD && (text_is_lower(t, "identified") || text_is_lower(t, "password") ||
-					  text_is_lower(t, "master_password") || text_is_lower(t, "source_password")))
-			return true;
-	return false;
-}
-
-static bool is_one_of(struct text word, const char *const *list)
-{
-	for (; *list; list++)
-		if (text_is_lower(word, *list))
+		if (token == SQL_WORD && is_one_of(t, secrets))
 			return true;
 	return false;
 }
@@ -297,6 +288,8 @@ size_t sql_endpoint(struct text statement, char *out, size_t size)
 	};
 	static const char *const direct[] = {"insert", "replace", "update",   "call", "truncate",
 					     "use",    "desc",    "describe", NULL};
+	static const char *const reads[] = {"select", "delete", NULL}, *const defines[] = {"create", "alter", "drop",
+											   NULL};
 	static const char *const objects[] = {
 	    "table", "database", "schema", "view", "index", "procedure", "function", "trigger", "event", "user", NULL,
 	};
@@ -310,7 +303,7 @@ size_t sql_endpoint(struct text statement, char *out, size_t size)
 	for (; len < verb.len; len++)
 		out[len] = ascii_is_alpha((uint8_t)verb.at[len]) ? verb.at[len] & 0x5f : verb.at[len];
 
-	if (text_is_lower(verb, "select") || text_is_lower(verb, "delete")) {
+	if (is_one_of(verb, reads)) {
 		if (!skip_until(&l, "from"))
 			return len;
 		token = next_solid(&l, &t);
@@ -318,7 +311,7 @@ size_t sql_endpoint(struct text statement, char *out, size_t size)
 		if (!skip_until(&l, "into"))
 			return len;
 		token = next_solid(&l, &t);
-	} else if (text_is_lower(verb, "create") || text_is_lower(verb, "alter") || text_is_lower(verb, "drop")) {
+	} else if (is_one_of(verb, defines)) {
 		token = next_solid(&l, &t);
 		while (token == SQL_WORD && !is_one_of(t, objects))
 			token = next_solid(&l, &t);
@@ -359,7 +352,9 @@ struct text sql_find_traceparent(struct text statement)
 	static const char name[] = "traceparent='";
 	struct sql_lexer l = sql_lexer_make(statement);
 	struct text t;
-	if (!statement.len || !memmem(statement.at, statement.len, name, sizeof name - 1))
+	/* most statements have no such comment, and one byte is found faster than many */
+	if (!statement.len || !memchr(statement.at, '/', statement.len) ||
+	    !memmem(statement.at, statement.len, name, sizeof name - 1))
 		return (struct text){0};
 	for (enum sql_token token; (token = sql_next(&l, &t)) != SQL_END;) {
 		const char *at = token == SQL_COMMENT ? memmem(t.at, t.len, name, sizeof name - 1) : NULL;

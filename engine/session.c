@@ -297,12 +297,22 @@ static void skip_passed(struct sessions *s, struct half *h, int64_t now_ns)
 }
 
 /* No dissector yet: 0: none knows these bytes, they are gone or kept for later; 1: one does, and it is to parse them.
+ * Bytes that waited in vain do not hide a message that begins behind them: *old_len is 0 then, and they are left out.
  */
-static int recognise(struct sessions *s, const uint8_t *data, size_t len, size_t old_len)
+static int recognise(struct sessions *s, const uint8_t **data, size_t *len, size_t *old_len)
 {
 	struct conn *c = s->conn;
 	struct half *h = &c->half[s->direction], *other = &c->half[!s->direction];
-	int r = h->probes < PROBES_MAX ? probe(s, data, len) : -1;
+	int r = h->probes < PROBES_MAX ? probe(s, *data, *len) : -1;
+	if (r < 0 && *old_len && h->probes < PROBES_MAX) {
+		h->offset += *old_len;
+		s->seq += (uint32_t)*old_len;
+		*data += *old_len;
+		*len -= *old_len;
+		*old_len = 0;
+		s->old_ns = s->now_ns;
+		r = probe(s, *data, *len);
+	}
 	if (r > 0) {
 		uint32_t ack = s->ack, seq = s->seq;
 		bool has_ack = s->has_ack;
@@ -312,18 +322,18 @@ static int recognise(struct sessions *s, const uint8_t *data, size_t len, size_t
 		s->ack = ack;
 		s->seq = seq;
 		s->has_ack = has_ack;
-		s->old_ns = old_len ? h->first_ns : s->now_ns;
+		s->old_ns = *old_len ? h->first_ns : s->now_ns;
 		return c->dissector && !c->off;
 	}
 	h->last_ns = s->now_ns;
-	if (r == 0 && len <= PROBE_BUFFER_MAX) {
-		if (keep(s, h, data, len, old_len ? h->first_ns : s->now_ns) < 0)
+	if (r == 0 && *len <= PROBE_BUFFER_MAX) {
+		if (keep(s, h, *data, *len, *old_len ? h->first_ns : s->now_ns) < 0)
 			overflow(s);
 		return 0;
 	}
 	unsigned tries = c->midstream ? PROBES_MAX : PROBES_FROM_START;
 	h->probes++;
-	h->offset += len;
+	h->offset += *len;
 	keep(s, h, NULL, 0, 0);
 	if (h->probes >= tries && (other->probes >= tries || h->probes >= 2 * tries))
 		go_off(s);
@@ -352,7 +362,7 @@ static void take_bytes(struct sessions *s, struct conn *c, struct half *h, const
 		len += old_len;
 		h->len = (uint32_t)len;
 	}
-	if (!c->dissector && !recognise(s, data, len, old_len))
+	if (!c->dissector && !recognise(s, &data, &len, &old_len))
 		return;
 	parse(s, data, len, old_len);
 	h->last_ns = d->ts_ns;

@@ -32,7 +32,7 @@ static const struct option replay_options[] = {
     {0},
 };
 
-static const char *const obfuscate_names[] = {"HTTP", NULL};
+static const char *const obfuscate_names[] = {"HTTP", "MySQL", "Redis", "Kafka", NULL};
 
 const struct option session_options[] = {
     {"static_config.l7-protocol-enabled", NULL, OPTION_SET, offsetof(struct session_settings, dissectors),
@@ -52,7 +52,8 @@ const struct option session_options[] = {
      "Texts of request records (paths, statements, keys, …) are cut at this length; the record says truncated."},
     {"static_config.l7-protocol-advanced-features.obfuscate-enabled-protocols", NULL, OPTION_SET,
      offsetof(struct session_settings, dissect.obfuscate), "", 0, 0, NULL, obfuscate_names, NULL,
-     "Protocols whose values are hidden in records: HTTP query values."},
+     "Protocols whose values are hidden in records: HTTP query values, literals of SQL statements, keys of Redis, "
+     "topics of Kafka."},
     {0},
 };
 

@@ -38,7 +38,7 @@ TITLES = {"http": "HTTP", "redis": "Redis", "mysql": "MySQL", "kafka": "Kafka"}
 TOOLS = {"http": ["nginx"], "redis": ["redis-server", "redis-cli"], "mysql": ["mariadbd", "mariadb-install-db", "mariadb"], "kafka": ["gcc"]}
 # (how, depth, connections, requests of each). batch: a burst, then all its answers; window: one more for each answer
 PLAN = (("batch", 1, 2, 150), ("batch", 10, 2, 500), ("batch", 100, 4, 700), ("window", 10, 2, 400), ("window", 100, 3, 600))
-SEEDS = 16
+SEEDS = 10
 TOPICS = 97
 
 

@@ -15,7 +15,10 @@ from collections import Counter
 from common import PCAPS, captures, case, finish, replay
 
 # What the capture shows less of, or differently, than its two ends do.
-EXCEPTIONS = {}
+EXCEPTIONS = {
+    # one connection and its first request came when the brokers were dead already, and the kernel still took it
+    "kafka-resets": ("commands", "flows"),
+}
 # Texts that must not be in any record of the capture.
 SECRETS = {
     "redis-secrets": ("wonderland", "wrong-secret", "topsecret", "othersecret"),

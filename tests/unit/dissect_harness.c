@@ -40,9 +40,9 @@ struct note {
 };
 
 struct stream {
-	uint8_t *bytes; /* not consumed yet; DISSECT_BUFFER_MAX of room */
-	size_t len;
-	uint64_t offset; /* of the first of them */
+	uint8_t *bytes;    /* not consumed yet; DISSECT_BUFFER_MAX of room */
+	size_t len, fresh; /* how many; of them, since the last time they were offered */
+	uint64_t offset;   /* of the first of them */
 	uint64_t skip;
 	bool touched, is_inner, closed;
 	unsigned order; /* when its first byte came */
@@ -61,7 +61,6 @@ struct harness {
 	struct guard state;
 	struct exchange *first, **last;
 	struct buffer events;
-	struct transforms *transforms;
 	struct note note[NOTES];
 	unsigned notes;
 	struct guard recalled; /* the note that was recalled last */
@@ -252,10 +251,12 @@ static void call_unpaired(struct dissect *d, struct message *m)
 static int call_transform(struct dissect *d, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
 			  size_t *ret_len)
 {
-	struct harness *h = harness_of(d);
-	if (!h->transforms && transforms_new(&h->transforms) < 0)
+	/* made once: it is large, and runs are many */
+	static struct transforms *transforms;
+	(void)d;
+	if (!transforms && transforms_new(&transforms) < 0)
 		must(NULL);
-	return transforms_run(h->transforms, kind, data, len, ret_data, ret_len);
+	return transforms_run(transforms, kind, data, len, ret_data, ret_len);
 }
 
 static void drop_note(struct harness *h, unsigned i)
@@ -498,6 +499,7 @@ static bool take(struct harness *h, struct stream *s, const uint8_t *data, size_
 		if (!n)
 			return false;
 		memcpy(s->bytes + s->len, data, n);
+		s->fresh = n;
 		s->len += n;
 		data += n;
 		len -= n;
@@ -549,10 +551,17 @@ static void offer_or_probe(struct harness *h, struct stream *s)
 			return;
 		}
 	}
-	if (!unsure) {
-		s->offset += s->len;
-		s->len = 0;
+	if (unsure)
+		return;
+	if (s->len > s->fresh) { /* what waited in vain does not hide a message that begins behind it */
+		s->offset += s->len - s->fresh;
+		memmove(s->bytes, s->bytes + s->len - s->fresh, s->fresh);
+		s->len = s->fresh;
+		offer_or_probe(h, s);
+		return;
 	}
+	s->offset += s->len;
+	s->len = 0;
 }
 
 struct harness *harness_new(const struct dissector *d, const struct dissect_settings *settings, bool midstream)
@@ -660,7 +669,6 @@ struct harness *harness_free(struct harness *h)
 	}
 	guard_free(&h->state);
 	buffer_free(&h->events);
-	transforms_free(h->transforms);
 	drop_notes(h);
 	guard_free(&h->recalled);
 	free(h);

