@@ -13,7 +13,7 @@ $(BUILD)/build.ninja:
 demo:
 	@scripts/install-deps.sh
 	@$(MAKE) --no-print-directory all
-	@$(BUILD)/tapscope replay --format table pcaps/nginx-errors.pcap pcaps/nginx-traces.pcap pcaps/websocket.pcap
+	@$(BUILD)/tapscope replay --format table pcaps/nginx-errors.pcap pcaps/mariadb-commands.pcap pcaps/redis-multi.pcap pcaps/kafka-kcat.pcap
 
 # for each commit, in less than three minutes
 check:

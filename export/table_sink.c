@@ -134,14 +134,28 @@ const char *request_note_status(const struct request_note *n, char out[QUANTITY_
 	return out;
 }
 
+/* Whether text `i` says again what stands before: a resource that begins with the command, or is the domain. */
+static bool is_said(const struct request_note *n, unsigned i, const char *all)
+{
+	const char *type = all, *domain = type + n->text_len[NOTE_TYPE], *resource = domain + n->text_len[NOTE_DOMAIN];
+	uint32_t len = n->text_len[NOTE_RESOURCE];
+	if (i == NOTE_TYPE)
+		return len > n->text_len[NOTE_TYPE] && n->text_len[NOTE_TYPE] && !n->text_len[NOTE_DOMAIN] &&
+		       !memcmp(type, resource, n->text_len[NOTE_TYPE]) && resource[n->text_len[NOTE_TYPE]] == ' ';
+	if (i == NOTE_DOMAIN)
+		return len && len == n->text_len[NOTE_DOMAIN] && !memcmp(domain, resource, len);
+	return i == NOTE_RESOURCE && len && len == n->text_len[NOTE_TYPE] && !memcmp(type, resource, len);
+}
+
 /* "GET example.org/index.html", "COM_QUERY shop SELECT …", and what went wrong. Returns its length. */
 static size_t join_request(const struct request_note *n, const char *texts, char *out)
 {
+	const char *all = texts;
 	char *p = out;
 	if (n->type && !strcmp(n->type, "response") && !n->text_len[NOTE_TYPE] && !n->text_len[NOTE_RESOURCE])
 		p += sprintf(p, "(request not seen)");
 	for (unsigned i = 0; i < NOTE_TEXTS; i++) {
-		if (n->text_len[i]) {
+		if (n->text_len[i] && !is_said(n, i, all)) {
 			bool joined = i == NOTE_RESOURCE && texts[0] == '/' && n->text_len[NOTE_DOMAIN];
 			if (p != out && !joined)
 				*p++ = ' ';
