@@ -484,13 +484,11 @@ class Seen:
     """When each byte of a stream was first seen."""
 
     def __init__(self, segments):
-        self.starts, self.times = [], []
-        end = 0
-        for offset, size, ts in segments:  # in order of time; nothing is lost on this wire
-            if offset + size > end:
-                self.starts.append(max(offset, end))
-                self.times.append(ts)
-                end = max(end, offset + size)
+        first = {}
+        for offset, _, ts in segments:
+            first[offset] = min(first.get(offset, ts), ts)
+        self.starts = sorted(first)
+        self.times = [first[offset] for offset in self.starts]
 
     def when(self, offset):
         return self.times[bisect.bisect_right(self.starts, offset) - 1]

@@ -341,7 +341,7 @@ static void mark_cut(struct harness *h, enum dissect_side side, bool all)
 		for (unsigned k = 0; k < 2; k++)
 			if (is_open(&x->half[k]) && (all || x->half[k].side == side)) {
 				x->half[k].cut = true;
-				x->half[k].to = h->outer[x->half[k].side].offset;
+				x->half[k].to = (x->half[k].nested ? h->inner : h->outer)[x->half[k].side].offset;
 			}
 }
 
