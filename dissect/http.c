@@ -467,8 +467,12 @@ static enum step parse_chunk_size(struct dissect *d, struct side *s, const uint8
 		bool is_long = !lf || lf - p >= LINE_BYTES_MAX;
 		size_t size = is_long ? LINE_BYTES_MAX : (size_t)(lf - p) + 1;
 		struct text line = text_make(p, is_long ? size : without_line_end(p, size));
-		if (!text_hex_prefix(line, INT64_MAX / 2, &s->left, &digits))
-			return bad_chunk(d, s, *at);
+		if (!text_hex_prefix(line, INT64_MAX / 2, &s->left, &digits)) {
+			/* more than can be counted: all that comes is its data, not the next message (RFC 9112, 7.1) */
+			http_put_anomaly(d, s->message, &s->head, HTTP_ANOMALY_CHUNK_INVALID);
+			enter(s, PHASE_UNTIL_CLOSE);
+			return STEP_ON;
+		}
 		char next = digits < line.len ? line.at[digits] : ';';
 		if (next != ';' && next != ' ' && next != '\t')
 			return bad_chunk(d, s, *at);

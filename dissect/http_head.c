@@ -250,7 +250,7 @@ void http_put_status_line(struct dissect *d, struct message *m, struct http_head
 	message_set_code(m, code);
 	/* a code that no class knows counts as 5xx (RFC 9110, 15) */
 	message_set_status(m, code < 100 || code >= 500 ? STATUS_SERVER_ERROR
-			      : code < 400		? STATUS_OK
+			      : code < 400              ? STATUS_OK
 							: STATUS_CLIENT_ERROR);
 	if (!h->known_request)
 		message_put_text(d, m, REQUEST_version, version);

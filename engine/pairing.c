@@ -219,7 +219,7 @@ static void begin_epoch(struct sessions *s, struct conn *c, uint64_t first)
 {
 	c->epoch = true;
 	c->epoch_first = first;
-	if (c->waits && !c->sends_while_owed) {
+	if (c->waits && !c->deep) {
 		c->synced = true;
 		c->response_next = first;
 		s->counters.pairing_regained++;
@@ -248,9 +248,7 @@ static void watch_client(struct sessions *s, struct conn *c)
 		c->epoch = false;
 	} else if (c->synced && c->barrier == NO_BARRIER) {
 		if (s->has_ack && !first && !same_burst) {
-			if (owed)
-				c->sends_while_owed = true;
-			else if (drained(s, c))
+			if (!owed && drained(s, c))
 				c->waits = true;
 		}
 	} else if (same_burst || after_loss || !drained(s, c) || (c->synced && c->pending_count)) {
@@ -397,7 +395,7 @@ static struct message *call_begin(struct dissect *d, enum message_kind kind, uin
 {
 	struct sessions *s = of(d);
 	if (s->nested)
-		at = s->nested_len;
+		at = d->feed_from;
 	return kind == MESSAGE_REQUEST ? begin_request(s, id, at) : begin_response(s, id, at);
 }
 
@@ -431,7 +429,7 @@ static void call_end(struct dissect *d, struct message *m, enum message_kind kin
 	if (!slot)
 		return;
 	if (s->nested)
-		at = s->nested_len;
+		at = d->feed_to;
 	int64_t ns = end_ns(s, at);
 	uint64_t offset = s->offset + at;
 	struct half *h = &s->conn->half[s->direction];
@@ -495,8 +493,8 @@ static void call_unpaired(struct dissect *d, struct message *m)
 	if (m && !slot)
 		return;
 	if (s->direction == c->client) {
-		/* Its number is taken back, also where it was not kept: no response will have it. Later requests have not
-		 * begun yet. */
+		/* Its number is taken back, also where it was not kept: no response will have it. Later requests have
+		 * not begun yet. */
 		c->request_next--;
 		if (c->epoch && c->epoch_first == c->request_next)
 			c->epoch = false;
@@ -524,7 +522,6 @@ static int call_feed(struct dissect *d, const void *data, size_t len)
 	memcpy(at + h->inner_len, data, len);
 	h->inner_len += (uint32_t)len;
 	s->nested = true;
-	s->nested_len = s->old_len;
 	uint64_t n = s->conn->dissector->nested(d, at, h->inner_len);
 	s->nested = false;
 	n = min_of(n, (uint64_t)h->inner_len);

@@ -58,7 +58,7 @@ struct conn {
 	bool off; /* nobody looks at it any more */
 	/* pairing, see session.h */
 	bool synced, epoch;
-	bool waits, sends_while_owed; /* the client began to send when all was answered; when something was owed */
+	bool waits; /* the client began to send when all was answered */
 	bool deep;                    /* more than one request was, or may have been, unanswered at a time */
 	bool lost_requests;           /* bytes of the client were lost, … */
 	uint32_t floor;               /* … when it had acknowledged this much */
@@ -94,8 +94,7 @@ struct sessions {
 	uint64_t offset;                     /* on the stream, of the first byte at hand */
 	size_t old_len;                      /* bytes at hand that came earlier, … */
 	int64_t old_ns, old_last_ns, now_ns; /* … the first and the last of them then; the others now */
-	bool nested; /* parse runs on the inner stream: offsets are those of the outer bytes at hand */
-	size_t nested_len;
+	bool nested; /* parse runs on the inner stream: dissect.feed_from and feed_to say where */
 };
 
 static inline struct slot *slot_at(const struct sessions *s, uint32_t index)

@@ -367,6 +367,25 @@ static const struct script scripts[] = {
 		    "session c0-27 s0-68 version=1.1 request_type=GET request_domain=a request_resource=/ endpoint=/ "
 		    "code=200 status=ok\n",
     },
+    /* no_gaps: where the chunk's size is lost, the message within it is found; that is the risk that http.c tells of */
+    {
+	.name = "a chunk larger than can be counted: what comes is its data, not a request of its own (RFC 9112, 7.1)",
+	.steps =
+	    {
+		CLIENT("POST / HTTP/1.1\r\n"
+		       "Transfer-Encoding: chunked\r\n"
+		       "\r\n"
+		       "10000000000000000\r\n"
+		       "\r\n"
+		       "GET /smuggled HTTP/1.1\r\n"
+		       "\r\n"),
+		CLOSE,
+	    },
+	.no_gaps = true,
+	.expected = "is http\n"
+		    "request c0-94 version=1.1 request_type=POST request_resource=/ endpoint=/ "
+		    "http.anomaly=chunk_invalid\n",
+    },
     {
 	.name = "a damaged chunk ends the message; the next is found again",
 	.steps =
@@ -513,7 +532,8 @@ static const struct script scripts[] = {
 		    "status=ok\n",
     },
     {
-	.name = "a version is any digit, a point, any digit (RFC 9112, 2.3); blanks in a status line, and a CR alone (2.2, 4)",
+	.name = "a version is any digit, a point, any digit (RFC 9112, 2.3); blanks in a status line, and a CR alone "
+		"(2.2, 4)",
 	.steps =
 	    {
 		CLIENT("GET /version HTTP/3.7\r\n"

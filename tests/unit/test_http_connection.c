@@ -643,9 +643,10 @@ static const struct first_bytes openings[] = {
     FIRST("none", "HTTP/2 200\r\n\r\n"), FIRST("none", "HTTP/1.1 20x OK\r\n"), FIRST("none", "HTTP/1.1 2000 OK\r\n"),
     FIRST("none", "HTTP/1.1200 OK\r\n"), FIRST("none", "GET /\r\n"), /* HTTP/0.9 */
     FIRST("none", "PRI * HTTP/2.0\r\nHost: a\r\n"), FIRST("none", "GET / HTTP/1.12\r\n"),
-    FIRST("none", "GET / HTTP/3\r\n"), FIRST("none", "HTTP/1.01 200 OK\r\n"), FIRST("none", "HTTP/11 200 OK\r\n"), FIRST("none", "GET /HTTP/1.1\r\n"),
-    FIRST("none", "ICY 200 OK\r\n"), FIRST("none", "OPTIONS rtsp://a.example/media RTSP/1.0\r\nCSeq: 1\r\n"),
-    FIRST("none", "RTSP/1.0 200 OK\r\n"), FIRST("none", "OPTIONS sip:a@b.example SIP/2.0\r\n"),
+    FIRST("none", "GET / HTTP/3\r\n"), FIRST("none", "HTTP/1.01 200 OK\r\n"), FIRST("none", "HTTP/11 200 OK\r\n"),
+    FIRST("none", "GET /HTTP/1.1\r\n"), FIRST("none", "ICY 200 OK\r\n"),
+    FIRST("none", "OPTIONS rtsp://a.example/media RTSP/1.0\r\nCSeq: 1\r\n"), FIRST("none", "RTSP/1.0 200 OK\r\n"),
+    FIRST("none", "OPTIONS sip:a@b.example SIP/2.0\r\n"),
     FIRST("none", "OPTIONS sip:somebody.with.a.very.long.name@somewhere.far.away.example;transport=tcp"),
     FIRST("none", "SIP/2.0 200 OK\r\n"), FIRST("none", "REQMOD icap://i.example/s ICAP/1.0\r\n"),
     FIRST("none", "CONNECT {\"verbose\":false,\"pedantic\":false}\r\n"), /* NATS */
