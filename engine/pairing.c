@@ -213,13 +213,15 @@ static bool drained(const struct sessions *s, const struct conn *c)
 	       (!server->seen || s->ack == server->next_seq);
 }
 
+#define WAITS_TRUSTED 4 /* times that a client waited before it is believed to go on so */
+
 /* From request `first` on, pairing can begin again: at once where the client is known to wait, else with what match()
  * asks. */
 static void begin_epoch(struct sessions *s, struct conn *c, uint64_t first)
 {
 	c->epoch = true;
 	c->epoch_first = first;
-	if (c->waits && !c->deep) {
+	if (c->waits >= WAITS_TRUSTED && !c->deep) {
 		c->synced = true;
 		c->response_next = first;
 		s->counters.pairing_regained++;
@@ -238,18 +240,20 @@ static void watch_client(struct sessions *s, struct conn *c)
 	/* The client has received what was not seen here, or not yet: nothing can be told until it is known which. */
 	bool unseen =
 	    s->has_ack && !first && !same_burst && (!server->seen || (int32_t)(s->ack - server->next_seq) > 0);
-	/* A request that follows lost bytes before the server has sent more may be the second of its burst. */
-	bool after_loss = c->lost_requests && (!server->seen || (int32_t)(s->ack - c->floor) <= 0);
-	if (!after_loss)
-		c->lost_requests = false;
+	/* Lost bytes may have begun the burst that this request is a part of, unless the server has sent data since it
+	 * received them; and they may have been more than one request. */
+	bool after_loss = c->lost_requests && (!server->seen || (int32_t)(c->server_saw - s->seq) < 0 || !c->shortest ||
+					       c->lost_bytes >= 2 * (uint64_t)c->shortest);
+	c->lost_requests = false;
+	c->lost_bytes = 0;
 	c->deep |= (owed && !unseen) || after_loss || same_burst;
 
 	if (unseen) {
 		c->epoch = false;
 	} else if (c->synced && c->barrier == NO_BARRIER) {
 		if (s->has_ack && !first && !same_burst) {
-			if (!owed && drained(s, c))
-				c->waits = true;
+			if (!owed && drained(s, c) && c->waits < 255)
+				c->waits++;
 		}
 	} else if (same_burst || after_loss || !drained(s, c) || (c->synced && c->pending_count)) {
 		c->epoch = false;
@@ -316,8 +320,8 @@ static struct slot *match(struct sessions *s, uint64_t id, bool begins)
 	while (head && head->flags & SLOT_HAS_RESPONSE)
 		head = head->next == POOL_NONE ? NULL : slot_at(s, head->next);
 	if (!c->synced) {
-		if (head && c->epoch && !c->deep && head->number == c->epoch_first && head->flags & SLOT_REQUEST_DONE &&
-		    s->has_ack && (int32_t)(s->ack - head->request_end_seq) >= 0) {
+		if (head && c->epoch && !c->deep && !c->lost_ever && head->number == c->epoch_first &&
+		    head->flags & SLOT_REQUEST_DONE && s->has_ack && (int32_t)(s->ack - head->request_end_seq) >= 0) {
 			if (begins) {
 				c->synced = true;
 				c->response_next = c->epoch_first;
@@ -441,6 +445,8 @@ static void call_end(struct dissect *d, struct message *m, enum message_kind kin
 		slot->request_end_ns = ns;
 		slot->request_len = offset - slot->request_offset;
 		slot->request_end_seq = s->seq + (uint32_t)at;
+		s->conn->shortest =
+		    (uint32_t)min_of(slot->request_len, (uint64_t)(s->conn->shortest ? s->conn->shortest : UINT32_MAX));
 		end_request(s, slot);
 	} else {
 		slot->response_end_ns = ns;
@@ -575,8 +581,8 @@ static void lose_responses(struct sessions *s, struct conn *c, uint32_t next_seq
 		begin_epoch(s, c, first);
 }
 
-/* Bytes of a direction up to next_seq, and messages with them. */
-static void lose(struct sessions *s, unsigned direction, uint32_t next_seq)
+/* `missing` bytes of a direction up to next_seq, and messages with them. */
+static void lose(struct sessions *s, unsigned direction, uint32_t next_seq, uint64_t missing)
 {
 	struct conn *c = s->conn;
 	if (c->dissector && c->dissector->pairing != PAIR_IN_ORDER)
@@ -587,24 +593,23 @@ static void lose(struct sessions *s, unsigned direction, uint32_t next_seq)
 	}
 	/* The requests seen so far are answered in their order; what comes after is unknown. */
 	c->deep |= c->pending_count > 0;
-	c->lost_requests = true;
-	if (!flow_acked(s->table, s->flow, !direction, &c->floor))
-		c->floor = c->half[!direction].next_seq;
+	c->lost_requests = c->lost_ever = true;
+	c->lost_bytes += missing;
 	if (c->synced && c->barrier == NO_BARRIER)
 		c->barrier = c->request_next;
 	else if (!c->synced)
 		c->epoch = false;
 }
 
-void pairing_lose(struct sessions *s, unsigned direction)
+void pairing_lose(struct sessions *s, unsigned direction, uint64_t missing)
 {
-	lose(s, direction, s->conn->half[direction].next_seq);
+	lose(s, direction, s->conn->half[direction].next_seq, missing);
 }
 
 static void call_lost(struct dissect *d, size_t at)
 {
 	struct sessions *s = of(d);
-	lose(s, s->direction, s->seq + (uint32_t)at);
+	lose(s, s->direction, s->seq + (uint32_t)at, UINT32_MAX); /* how many messages lay there is not known */
 }
 
 const struct dissect_calls pairing_calls = {

@@ -351,6 +351,8 @@ static void take_bytes(struct sessions *s, struct conn *c, struct half *h, const
 	s->has_ack = !d->datagram;
 	s->seq = d->seq - h->len;
 	h->next_seq = d->seq + d->len;
+	if (d->direction != c->client)
+		c->server_saw = d->ack;
 	if (old_len) {
 		if (block_grow(&s->blocks, s->flow->shard, &h->buffer, h->len, h->len + d->len) < 0) {
 			overflow(s);
@@ -427,7 +429,7 @@ void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64
 	if (!c->dissector) { /* whatever it will be, its numbers do not begin here */
 		h->offset += lost;
 		c->synced = false;
-		pairing_lose(s, direction);
+		pairing_lose(s, direction, missing);
 		return;
 	}
 	if (c->dissector->gap)
@@ -436,7 +438,7 @@ void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64
 		dissect_fail(&s->dissect);
 	if (!s->dissect.keep || s->dissect.failed) {
 		pairing_cut(s, direction);
-		pairing_lose(s, direction);
+		pairing_lose(s, direction, missing);
 	}
 	h->offset += lost;
 	if (s->dissect.failed)

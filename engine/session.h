@@ -8,12 +8,14 @@
  * bytes of either side are lost (and not inside a body whose length is known), or the flow was picked up in its middle,
  * the numbers are no longer known: pairing stops until the connection is known to be drained. That is when the client
  * begins a request on a segment that acknowledges all that the server has sent and more than its last request did,
- * while no response is under way, and no bytes of the same burst were lost; and one of these holds:
- *   - this client was seen to wait for all responses before it sends again, and never to send while one was owed; or
- *   - there is no such history, and at no time more than one request was unanswered. The response must then come on a
- *     segment that acknowledges the request's last byte.
- * A response on a segment that does not acknowledge the request's first byte shows that the numbers are wrong, at any
- * time: a server cannot answer what it has not received.
+ * while no response is under way, and no more than one request can ever have been unanswered at a time: none was seen
+ * to be, and bytes of the client that were lost were too few for two requests and had been received by the server when
+ * it last sent data. And one of these holds:
+ *   - this client was seen to wait for the response WAITS_TRUSTED times before it sent again; or
+ *   - there is no such history, and no bytes of the client were lost at all. The response must then come on a segment
+ * that acknowledges the request's last byte. A response on a segment that does not acknowledge the request's first byte
+ * shows that the numbers are wrong, at any time: a server cannot answer what it has not received. So a client that
+ * pipelines loses its pairs after a loss, for good.
  *
  * What this cannot tell: a client picked up in its middle that keeps several requests unanswered and sends just one for
  * each response looks like one that waits. Records of such flows carry midstream. */

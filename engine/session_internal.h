@@ -58,10 +58,12 @@ struct conn {
 	bool off; /* nobody looks at it any more */
 	/* pairing, see session.h */
 	bool synced, epoch;
-	bool waits; /* the client began to send when all was answered */
-	bool deep;                    /* more than one request was, or may have been, unanswered at a time */
-	bool lost_requests;           /* bytes of the client were lost, … */
-	uint32_t floor;               /* … when it had acknowledged this much */
+	uint8_t waits;                 /* how often the client began to send when all was answered */
+	bool deep;                     /* more than one request was, or may have been, unanswered at a time */
+	bool lost_requests, lost_ever; /* bytes of the client were lost: before the next request; at any time */
+	uint64_t lost_bytes;           /* … this many */
+	uint32_t shortest;             /* request so far; 0: none yet */
+	uint32_t server_saw;           /* the client's bytes that the server had received when it sent its last data */
 	uint32_t last_request_ack;
 	uint64_t request_next, response_next, barrier, epoch_first;
 	/* the flow record's, since the last one */
@@ -117,7 +119,7 @@ extern const struct dissect_calls pairing_calls;
 /* The direction's message under way is over although its end was not seen. */
 void pairing_cut(struct sessions *s, unsigned direction);
 /* Bytes of a direction were lost and with them, perhaps, whole messages. */
-void pairing_lose(struct sessions *s, unsigned direction);
+void pairing_lose(struct sessions *s, unsigned direction, uint64_t missing);
 /* Requests that have waited too long leave. */
 void pairing_expire(struct sessions *s, int64_t now_ns);
 /* Everything leaves. */
