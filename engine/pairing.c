@@ -300,9 +300,10 @@ static struct message *begin_request(struct sessions *s, uint64_t id, size_t at)
 	return &slot->m;
 }
 
-/* The request that the response at hand answers, or NULL. `begins`: it is taken, and rules that it breaks have effect.
+/* The request that the response at hand, whose first byte is `seq`, answers, or NULL. `begins`: it is taken, and rules
+ * that it breaks have effect.
  */
-static struct slot *match(struct sessions *s, uint64_t id, bool begins)
+static struct slot *match(struct sessions *s, uint64_t id, uint32_t seq, bool begins)
 {
 	struct conn *c = s->conn;
 	struct slot *head = c->pending_head == POOL_NONE ? NULL : slot_at(s, c->pending_head);
@@ -321,7 +322,8 @@ static struct slot *match(struct sessions *s, uint64_t id, bool begins)
 		head = head->next == POOL_NONE ? NULL : slot_at(s, head->next);
 	if (!c->synced) {
 		if (head && c->epoch && !c->deep && !c->lost_ever && head->number == c->epoch_first &&
-		    head->flags & SLOT_REQUEST_DONE && s->has_ack && (int32_t)(s->ack - head->request_end_seq) >= 0) {
+		    head->flags & SLOT_REQUEST_DONE && s->has_ack && head->request_ack == seq &&
+		    (int32_t)(s->ack - head->request_end_seq) >= 0) {
 			if (begins) {
 				c->synced = true;
 				c->response_next = c->epoch_first;
@@ -363,7 +365,7 @@ static struct message *begin_response(struct sessions *s, uint64_t id, size_t at
 	if (h->open != POOL_NONE &&
 	    (c->dissector->pairing == PAIR_IN_ORDER || !(slot_at(s, h->open)->flags & SLOT_LISTED)))
 		pairing_cut(s, s->direction);
-	struct slot *slot = push ? NULL : match(s, id, true);
+	struct slot *slot = push ? NULL : match(s, id, s->seq + (uint32_t)at, true);
 	if (!push && c->synced)
 		c->response_next++;
 	int64_t wait_ns = c->dissector->timeout_s ? c->dissector->timeout_s * NS_PER_S : s->settings.timeout_ns;
@@ -487,7 +489,7 @@ static void call_put(struct dissect *d, struct message *m, unsigned field, const
 static struct message *call_pending(struct dissect *d, uint64_t id)
 {
 	struct sessions *s = of(d);
-	struct slot *slot = match(s, id, false);
+	struct slot *slot = match(s, id, s->seq, false);
 	return slot ? &slot->m : NULL;
 }
 

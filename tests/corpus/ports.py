@@ -21,6 +21,16 @@ import pcapfile
 EXCEPTIONS = {
     "tunnels/zeek__doc_advanced_devel_plugins_connkey-vxlan-fivetuple-plugin-src_Traces_vxlan-overlapping-http-get.pcap":
         "the same connection inside a tunnel and outside; the tool changes the ports outside only, so one becomes two",
+    **dict.fromkeys((
+        "linktypes/tcpdump__resp_3_malicious.pcap",
+        "redis/zeek__redis_array-element-object-exhaustion.pcap",
+        "redis/zeek__redis_attr.pcap",
+        "redis/zeek__redis_excessive-pipelining.pcap",
+        "redis/zeek__redis_pipeline-quotes.pcap",
+    ), "begins with inline commands of Redis: plain words without a mark, believed on a port configured for Redis only"),
+}
+OWN_EXCEPTIONS = {
+    "redis-errors.pcap": "one connection is nothing but broken commands, which are believed on a port of Redis only",
 }
 KEEP = ("l7_protocol", "version", "type", "request_type", "request_domain", "request_resource", "response_status", "response_code",
         "request_length", "response_length", "start_time", "end_time", "trace_id", "x_request_id")
@@ -60,7 +70,8 @@ def compare(binary, path, folder):
 def main():
     binary = sys.argv[-1]
     base = corpus("corpus")
-    paths = [p for p in captures(base) + captures(PCAPS) if os.path.relpath(p, base) not in EXCEPTIONS]
+    paths = [p for p in captures(base) + captures(PCAPS) if os.path.relpath(p, base) not in EXCEPTIONS
+             and not (p.startswith(PCAPS) and os.path.basename(p) in OWN_EXCEPTIONS)]
     bad = total = 0
     with tempfile.TemporaryDirectory(prefix="tapscope-ports-") as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for path, (reason, count) in zip(paths, pool.map(lambda p: compare(binary, p, folder), paths)):
