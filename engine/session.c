@@ -318,6 +318,11 @@ static int recognise(struct sessions *s, const uint8_t **data, size_t *len, size
 		bool has_ack = s->has_ack;
 		if (!other->len || other->first_ns > s->now_ns)
 			return 1;
+		if (h->offset) { /* what waits there came before this protocol began */
+			other->offset += other->len;
+			give_buffers(s, other);
+			return 1;
+		}
 		parse_waiting(s, !s->direction);
 		s->ack = ack;
 		s->seq = seq;
