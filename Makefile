@@ -19,8 +19,9 @@ demo:
 check:
 	@python3 tests/run.py check
 
-# everything
+# everything; installs what the tests need
 test:
+	@scripts/install-deps.sh --test --servers
 	@python3 tests/run.py test
 
 bench:
