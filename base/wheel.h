@@ -48,8 +48,7 @@ void wheel_rewind(struct wheel *w, int64_t now);
 /* Within fire(): the object that fires next in this call, POOL_NONE for none. A hint for prefetching. */
 uint32_t wheel_fires_next(const struct wheel *w);
 
-/* The armed object with the earliest slot (the order within far slots is that of arming), POOL_NONE when empty: what an
- * eviction takes first, and what a final flush goes through. */
+/* The armed object with the earliest slot (the order within far slots is that of arming), POOL_NONE when empty. */
 uint32_t wheel_first(const struct wheel *w);
 
 #endif

@@ -101,7 +101,7 @@ struct dissect {
 	const struct dissect_calls *calls;
 	const struct dissector *become; /* set by dissect_become() */
 	enum dissect_side side;         /* who sent the bytes at hand: SIDE_CLIENT or SIDE_SERVER */
-	bool midstream, failed, keep, at_end;
+	bool midstream, failed, keep;
 	size_t feed_from, feed_to; /* set before dissect_feed(): the bytes at hand that what is fed comes out of */
 };
 

@@ -83,7 +83,6 @@ static void enter(struct sessions *s, struct flow *f, struct conn *c, unsigned d
 	s->dissect.midstream = c->midstream;
 	s->dissect.become = NULL;
 	s->dissect.failed = s->dissect.keep = false;
-	s->dissect.at_end = h->ended;
 }
 
 /* Nobody looks at this connection any more. */

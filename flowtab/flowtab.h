@@ -211,9 +211,6 @@ void flow_set_client(struct flowtab *t, struct flow *f, unsigned client_end);
 void flow_mark_truncated(struct flow *f);
 /* Stable identity of the flow, as its records have it. */
 uint64_t flow_id(const struct flowtab *t, const struct flow *f);
-/* Acknowledged by the other side so far (the highest ACK seen from the end that receives `direction`); 0 where unknown.
- */
-bool flow_acked(const struct flowtab *t, const struct flow *f, unsigned direction, uint32_t *ret_ack);
 bool flow_is_midstream(const struct flowtab *t, const struct flow *f);
 
 /* Bytes of a direction that were never seen, so far: those told by gap() and those that lay within a skip. */

@@ -562,15 +562,6 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 	return f->state == FLOW_CLOSING_2 && fins_acked(c);
 }
 
-bool flow_acked(const struct flowtab *t, const struct flow *f, unsigned direction, uint32_t *ret_ack)
-{
-	const struct tcp *c = flow_tcp(t, f);
-	if (!c || !(c->side[!direction].flags & SIDE_ACK))
-		return false;
-	*ret_ack = c->side[!direction].ack;
-	return true;
-}
-
 uint64_t flow_gap_bytes(const struct flowtab *t, const struct flow *f, unsigned direction)
 {
 	const struct tcp *c = flow_tcp(t, f);

@@ -379,7 +379,6 @@ static void enter(struct harness *h, enum dissect_side side, struct stream *s, s
 {
 	h->dissect.side = side;
 	h->dissect.midstream = h->midstream;
-	h->dissect.at_end = h->outer[side].closed;
 	h->dissect.become = NULL;
 	h->dissect.failed = h->dissect.keep = false;
 	h->now = s;
