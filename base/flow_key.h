@@ -7,6 +7,7 @@
 #define TS_BASE_FLOW_KEY_H
 
 #include "hash.h"
+#include "shard_hash.h"
 
 #define SHARDS 256 /* virtual shards, see ARCHITECTURE.md */
 
@@ -26,10 +27,16 @@ static inline bool flow_key_equal(const struct flow_key *a, const struct flow_ke
 	return !memcmp(a, b, sizeof *a);
 }
 
-/* Which shard: the same for each run of a replay (salt 0), random in live capture. */
-static inline uint8_t flow_key_shard(const struct flow_key *k, uint64_t salt)
+/* Which shard: the same for each run of a replay (salt 0), random in live capture. Of the five-tuple alone. */
+static inline uint8_t flow_key_shard(const struct flow_key *k, const struct shard_keys *keys)
 {
-	return (uint8_t)(hash64(k, sizeof *k, salt) >> 56);
+	uint64_t end[2];
+	for (unsigned i = 0; i < 2; i++) {
+		uint64_t word[2];
+		memcpy(word, k->address[i], sizeof word);
+		end[i] = shard_hash_end(keys, word[0], word[1], k->port[i]);
+	}
+	return shard_hash(keys, end[0], end[1], k->protocol);
 }
 
 /* Where in the table: seeded at each start, so that nobody can choose keys that collide. */

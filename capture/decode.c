@@ -71,7 +71,7 @@ const struct option decode_options[] = {
 int decode_init(struct decode *d, const struct decode_settings *settings, uint64_t hash_seed, uint64_t shard_salt,
 		struct error *e)
 {
-	*d = (struct decode){.settings = *settings, .hash_seed = hash_seed, .shard_salt = shard_salt};
+	*d = (struct decode){.settings = *settings, .hash_seed = hash_seed, .shard_keys = shard_keys_of(shard_salt)};
 	if (settings->vxlan_ports.count > DECODE_VXLAN_PORTS)
 		return error_set(e, -EINVAL, "vxlan_ports: %zu ports, at most %d are possible",
 				 settings->vxlan_ports.count, DECODE_VXLAN_PORTS);

@@ -73,7 +73,8 @@ struct decode_fragment {
 
 struct decode {
 	struct decode_settings settings;
-	uint64_t hash_seed, shard_salt;
+	uint64_t hash_seed;
+	struct shard_keys shard_keys;
 	uint64_t results[DECODE_RESULT_COUNT];       /* frames by result */
 	uint64_t tunnels[TUNNEL_TYPES];              /* tunnels opened, by type */
 	uint64_t inner_results[DECODE_RESULT_COUNT]; /* insides of tunnels that were not used, by what they were */

@@ -128,7 +128,7 @@ static inline bool ipv4_checksum_good(const uint8_t *header, uint32_t len)
 	return sum == 0xffff;
 }
 
-/* Key, hash, shard and direction. The key is built in whole words: its hashes read it at once, and a load that spans
+/* Key, hash, shard and direction. The key is built in whole words: its hash reads it at once, and a load that spans
  * several fresh stores would wait for them. */
 static inline void packet_set_key(const struct walk *w, const struct ip_view *ip, uint16_t source_port,
 				  uint16_t target_port)
@@ -166,7 +166,9 @@ static inline void packet_set_key(const struct walk *w, const struct ip_view *ip
 	    likely(d->settings.flow_isolation == ISOLATE_NONE) ? 0 : isolation_domain(d, p),
 	};
 	p->hash = hash64(key, sizeof key, d->hash_seed);
-	p->shard = (uint8_t)(hash64(key, sizeof key, d->shard_salt) >> 56);
+	const struct shard_keys *k = &d->shard_keys;
+	p->shard =
+	    shard_hash(k, shard_hash_end(k, s0, s1, source_port), shard_hash_end(k, t0, t1, target_port), ip->protocol);
 	p->direction = (uint8_t)backwards;
 	memcpy(&p->key, key, sizeof key);
 }

@@ -40,7 +40,8 @@ static inline struct packet fixture_packet(uint8_t protocol, uint16_t client_por
 	p.key.port[1] = server_port;
 	p.direction = from_server;
 	p.hash = flow_key_hash(&p.key, seed);
-	p.shard = flow_key_shard(&p.key, 0);
+	const struct shard_keys keys = shard_keys_of(0);
+	p.shard = flow_key_shard(&p.key, &keys);
 	return p;
 }
 

@@ -28,7 +28,7 @@ static void check_key(const struct decode *d, const struct packet *p, uint16_t s
 	assert_int_equal(p->key.domain, 0);
 	assert_int_equal(p->key.zero, 0);
 	assert_int_equal(p->hash, flow_key_hash(&p->key, d->hash_seed));
-	assert_int_equal(p->shard, flow_key_shard(&p->key, d->shard_salt));
+	assert_int_equal(p->shard, flow_key_shard(&p->key, &d->shard_keys));
 }
 
 static void every_header(void **state)

@@ -112,7 +112,8 @@ static struct packet nth(uint32_t who, uint64_t random)
 	p.key.port[1] = 53;
 	p.direction = random & 1;
 	p.hash = flow_key_hash(&p.key, FIXTURE_SEED);
-	p.shard = flow_key_shard(&p.key, 0);
+	const struct shard_keys keys = shard_keys_of(0);
+	p.shard = flow_key_shard(&p.key, &keys);
 	fixture_set_len(&p, 4);
 	p.seq = (uint32_t)random;
 	p.tcp_flags = TCP_ACK | ((random >> 8) % 8 ? 0 : TCP_SYN) | ((random >> 12) % 8 ? 0 : TCP_FIN);
