@@ -392,7 +392,7 @@ static int start(struct engine *e, int64_t now_ns, struct error *err)
 		l->stall_state = i + 1;
 		int r = ring_init(&l->ring, sizeof(struct steer_message), (uint32_t)slots);
 		if (r == 0)
-			r = outbox_init(&l->outbox);
+			r = outbox_init(&l->outbox, OUTBOX_BYTES);
 		if (r < 0)
 			return error_set(err, r, "no memory for the queues of a worker");
 		l->shards = SHARDS / e->lanes + (i < SHARDS % e->lanes);

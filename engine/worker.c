@@ -23,7 +23,12 @@ static void emit(struct worker *w, uint8_t shard, enum record_kind kind, const v
 			continue;
 		}
 		for (unsigned k = 0; k < array_size(rooms); k++) {
-			struct outbox_entry *entry = outbox_reserve(w->outbox, rooms[k]);
+			struct outbox_entry *entry =
+			    w->lossy ? outbox_try_reserve(w->outbox, rooms[k]) : outbox_reserve(w->outbox, rooms[k]);
+			if (!entry) {
+				w->records_lost[kind]++;
+				break;
+			}
 			int len = encode(s, kind, record, (char *)(entry + 1), rooms[k]);
 			if (len == -ENOBUFS)
 				continue;

@@ -14,9 +14,10 @@ struct worker {
 	struct flowtab *table;
 	struct sessions *sessions;
 	struct outbox *outbox; /* NULL: records go straight into the sinks */
+	bool lossy;            /* live: a record that finds the outbox full is lost, and counted */
 	char *scratch;         /* OUTBOX_ENTRY_MAX, where there is no outbox */
 	uint64_t order;        /* of the packet or tick at hand */
-	uint64_t records[RECORD_KINDS];
+	uint64_t records[RECORD_KINDS], records_lost[RECORD_KINDS]; /* made; of these found no room on their way out */
 	uint64_t packets;
 	int failed; /* a sink's -errno */
 };

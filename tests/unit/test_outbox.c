@@ -42,7 +42,7 @@ static void test_every_entry_arrives_once_and_in_order(void **context maybe_unus
 {
 	struct outbox o;
 	pthread_t producer;
-	assert_int_equal(outbox_init(&o), 0);
+	assert_int_equal(outbox_init(&o, OUTBOX_BYTES), 0);
 	assert_null(outbox_peek(&o));
 	assert_int_equal(pthread_create(&producer, NULL, produce, &o), 0);
 
@@ -71,10 +71,39 @@ static void test_every_entry_arrives_once_and_in_order(void **context maybe_unus
 	outbox_fini(&o);
 }
 
+/* The consumer's other way: several entries are looked at before any is given back, and a full ring refuses. */
+static void test_taken_entries_stay_until_released(void **context maybe_unused)
+{
+	struct outbox o;
+	assert_int_equal(outbox_init(&o, OUTBOX_BYTES), 0);
+	for (unsigned round = 0; round < 50; round++) {
+		unsigned put = 0, got = 0;
+		struct outbox_entry *entry;
+		while ((entry = outbox_try_reserve(&o, 100000 + round))) {
+			*entry = (struct outbox_entry){.order = put++, .len = 100000 + round};
+			memset(entry + 1, (int)put, entry->len);
+			outbox_commit(&o, entry);
+		}
+		assert_in_range(put, 18, 20);
+		const struct outbox_entry *first = outbox_next(&o);
+		while ((entry = outbox_next(&o))) {
+			assert_int_equal(entry->order, got++);
+			assert_int_equal(((uint8_t *)(entry + 1))[entry->len - 1], got);
+			outbox_take(&o, entry);
+		}
+		assert_int_equal(got, put);
+		assert_int_equal(((const uint8_t *)(first + 1))[0], 1);
+		assert_null(outbox_try_reserve(&o, 100000 + round)); /* nothing was given back yet */
+		outbox_release_taken(&o);
+	}
+	outbox_fini(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_entry_arrives_once_and_in_order),
+	    cmocka_unit_test(test_taken_entries_stay_until_released),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
