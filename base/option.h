@@ -6,6 +6,7 @@
 #ifndef TS_BASE_OPTION_H
 #define TS_BASE_OPTION_H
 
+#include "error.h"
 #include "text.h"
 
 enum option_type {
@@ -44,6 +45,9 @@ struct option {
 	const char *const *choices; /* NULL-terminated; OPTION_ENUM, OPTION_SET */
 	const int *choice_numbers;  /* DeepFlow's numbers of the choices, or NULL */
 	const char *meaning;        /* one or more sentences for the person who sets it */
+	/* Further than the type: whether a text, or one of a list of texts, is right. NULL: any is. 0, or -EINVAL with
+	 * e, which completes "'NAME' is wrong: …". */
+	int (*check)(const char *text, struct error *e);
 };
 
 /* A room's settings and what may be set in them. The table ends with a NULL name. */

@@ -379,6 +379,16 @@ static char *copy(struct loader *l, const char *s)
 	return c;
 }
 
+/* What the option's room says about a text; false where it is wrong (and told). */
+static bool check_text(struct loader *l, const struct option *o, const yaml_node_t *node, const char *s)
+{
+	struct error e;
+	if (!o->check || o->check(s, &e) == 0)
+		return true;
+	loader_fault(l, node->start_mark, "'%s' is wrong: %s", o->name, e.text);
+	return false;
+}
+
 static void set_string(struct loader *l, const struct option *o, char **place, yaml_node_t *node)
 {
 	const char *s = is_null(node) ? "" : scalar(node);
@@ -386,6 +396,8 @@ static void set_string(struct loader *l, const struct option *o, char **place, y
 		wrong(l, o, node, "a text");
 		return;
 	}
+	if (!check_text(l, o, node, s))
+		return;
 	char *c = copy(l, s);
 	if (c) {
 		free(*place);
@@ -409,7 +421,7 @@ static void set_strings(struct loader *l, const struct option *o, struct option_
 		const char *s = scalar(item);
 		if (!s)
 			wrong(l, o, item, "a list of texts");
-		else if ((place->item[place->count] = copy(l, s)))
+		else if (check_text(l, o, item, s) && (place->item[place->count] = copy(l, s)))
 			place->count++;
 	}
 }

@@ -32,6 +32,12 @@ static const char *const protocol_names[] = {"HTTP", "DNS", NULL};
 
 #define AT(member) offsetof(struct settings, member)
 
+/* As a room would check its own language. */
+static int check_no_bang(const char *text, struct error *e)
+{
+	return strchr(text, '!') ? error_set(e, -EINVAL, "no '!' allowed in '%s'", text) : 0;
+}
+
 static const struct option first_options[] = {
     {"enabled", NULL, OPTION_BOOL, AT(enabled), "false", 0, 0, NULL, NULL, NULL, "Whether."},
     {"count", "other_count", OPTION_UINT, AT(count), "4", 1, 64, "threads", NULL, NULL, "How many."},
@@ -51,13 +57,14 @@ static const struct option second_options[] = {
      (uint64_t)NS_PER_S * 86400, "s", NULL, NULL, "Timeout."},
     {"static_config.flow.others-timeout", "processors.timeouts.others", OPTION_DURATION, AT(others_ns), "5s", 0, 0,
      NULL, NULL, NULL, "Timeout."},
-    {"static_config.src-interfaces", NULL, OPTION_STRINGS, AT(devices), "", 0, 0, NULL, NULL, NULL, "Interfaces."},
+    {"static_config.src-interfaces", NULL, OPTION_STRINGS, AT(devices), "", 0, 0, NULL, NULL, NULL, "Interfaces.",
+     check_no_bang},
     {"static_config.l7-protocol-enabled", NULL, OPTION_SET, AT(protocols), "[HTTP, DNS]", 0, 0, NULL, protocol_names,
      NULL, "Protocols."},
     {"static_config.l7-protocol-ports", NULL, OPTION_PORTS, AT(ports), "{DNS: \"53\"}", 0, 0, NULL, protocol_names,
      NULL, "Ports."},
     {"tap_interface_regex", NULL, OPTION_STRING, AT(regex), "^(tap.*|lo|[0-9a-f]+_h)$", 0, 0, NULL, NULL, NULL,
-     "Names."},
+     "Names.", check_no_bang},
     {0},
 };
 
@@ -328,6 +335,11 @@ static void test_faults(void **state maybe_unused)
 	    {"decap_type: VXLAN\n", "F:1:13: 'decap_type' is to be a list (the empty one is []), not 'VXLAN'\n"},
 	    {"static_config: {l7-protocol-ports: 80}\n",
 	     "F:1:36: 'static_config.l7-protocol-ports' is to be a map from name to ports, not '80'\n"},
+	    /* wrong for the option's room */
+	    {"tap_interface_regex: e!th\n", "F:1:22: 'tap_interface_regex' is wrong: no '!' allowed in 'e!th'\n"},
+	    {"static_config:\n  src-interfaces:\n  - eth0\n  - eth!1\n  - '!'\n",
+	     "F:4:5: 'static_config.src-interfaces' is wrong: no '!' allowed in 'eth!1'\n"
+	     "F:5:5: 'static_config.src-interfaces' is wrong: no '!' allowed in '!'\n"},
 	    /* out of range, no such choice */
 	    {"count: 65\n", "F:1:8: 'count' is out of range: 1 to 64 allowed, not '65'\n"},
 	    {"count: -1\n", "F:1:8: 'count' is out of range: 1 to 64 allowed, not '-1'\n"},
