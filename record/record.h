@@ -56,6 +56,9 @@ struct attribute_list {
 	X(NAME, signal_source, NULL, "packet")                                                                         \
 	X(U64, tap_mode, NULL, "0 local, 1 virtual mirror, 2 physical mirror")                                         \
 	X(U64, tap_port, NULL, "Observation point; absent where there is only one")                                    \
+	X(TEXT, nic, NULL, "Interface of the first packet")                                                            \
+	X(TEXT, tap_type, NULL, "What kind of traffic it is, by the rules of tap.types")                               \
+	X(NAME, tap_side, NULL, "Whose end it was seen at: c, s, c-nd, s-nd, local, rest; place/tap.h tells which")    \
 	X(MAC, client_mac, NULL, "From the flow's first packet")                                                       \
 	X(MAC, server_mac, NULL, "From the flow's first packet")                                                       \
 	X(VLANS, vlan, NULL, "VLAN ids of the first packet, outermost first")                                          \
@@ -64,6 +67,12 @@ struct attribute_list {
 	X(U64, client_port, NULL, "TCP, UDP and SCTP")                                                                 \
 	X(IP, server_ip, NULL, "Who was called")                                                                       \
 	X(U64, server_port, NULL, "TCP, UDP and SCTP")                                                                 \
+	X(TEXT, client_pod, NULL, "Pod (or container, namespace, machine) behind client_ip")                           \
+	X(TEXT, client_pod_ns, NULL, "Its Kubernetes namespace")                                                       \
+	X(TEXT, client_workload, NULL, "What it is part of: Deployment/cart, …")                                       \
+	X(TEXT, server_pod, NULL, "Pod (or container, namespace, machine) behind server_ip")                           \
+	X(TEXT, server_pod_ns, NULL, "Its Kubernetes namespace")                                                       \
+	X(TEXT, server_workload, NULL, "What it is part of: Deployment/cart, …")                                       \
 	X(U64, direction_score, NULL,                                                                                  \
 	  "How sure client and server are: 255 by SYN, 254 by content, below that a guess")                            \
 	X(NAME, protocol, NULL, "TCP, UDP, ICMP, …")                                                                   \
@@ -126,6 +135,12 @@ struct attribute_list {
 	X(U64, client_port, NULL, "")                                                                                  \
 	X(IP, server_ip, NULL, "Who was asked")                                                                        \
 	X(U64, server_port, NULL, "")                                                                                  \
+	X(TEXT, client_pod, NULL, "Pod (or container, namespace, machine) behind client_ip")                           \
+	X(TEXT, client_pod_ns, NULL, "Its Kubernetes namespace")                                                       \
+	X(TEXT, client_workload, NULL, "What it is part of: Deployment/cart, …")                                       \
+	X(TEXT, server_pod, NULL, "Pod (or container, namespace, machine) behind server_ip")                           \
+	X(TEXT, server_pod_ns, NULL, "Its Kubernetes namespace")                                                       \
+	X(TEXT, server_workload, NULL, "What it is part of: Deployment/cart, …")                                       \
 	X(TIME, start_time, "ns", "First byte of the request; of the response where only that was seen")               \
 	X(TIME, end_time, "ns", "Last byte of the response; of the request where only that was seen")                  \
 	X(NS, duration_ns, "ns", "Request's first byte to response's last; only in a session")                         \
