@@ -109,6 +109,8 @@ void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_led
 	add_term(g, "on flows", l->flow);
 	add_term(g, "after their flow closed", l->late);
 	add_term(g, "no memory for a flow", l->no_memory);
+	add_term(g, "no room to hand over", l->handover_dropped);
+	add_term(g, "left out under pressure", l->shed);
 	add_term(g, "rejected by the filter", l->filtered);
 	for (unsigned i = 0; i < DECODE_RESULT_COUNT; i++)
 		add_term(g, decode_result_names[i], l->decode[i]);

@@ -13,6 +13,7 @@ struct frame {
 	uint64_t ordinal;   /* 1, 2, … in the order in which the capture was read (after the merge of files) */
 	uint16_t link_type; /* LINKTYPE_… of the capture file format */
 	uint16_t tap;       /* observation point */
+	uint16_t nic;       /* live: id of the NIC it came from */
 };
 
 #define PACKET_VLANS 4

@@ -86,7 +86,8 @@ struct engine {
 
 int64_t ledger_remainder(const struct ledger *l)
 {
-	uint64_t sum = l->filtered + l->flow + l->late + l->no_memory + l->fragment_undecodable;
+	uint64_t sum =
+	    l->filtered + l->flow + l->late + l->no_memory + l->fragment_undecodable + l->handover_dropped + l->shed;
 	for (unsigned i = 0; i < DECODE_RESULT_COUNT; i++)
 		sum += l->decode[i];
 	const struct reassemble_counters *f = &l->fragments;
@@ -495,37 +496,14 @@ static void finish(struct engine *e)
 		pthread_join(e->export_thread, NULL);
 }
 
-static void add_worker(struct engine_counters *c, const struct worker *w)
-{
-	if (!w->table)
-		return;
-	const struct flowtab_counters *f = flowtab_counters(w->table);
-	const struct session_counters *s = sessions_counters(w->sessions);
-	const uint64_t *from = (const uint64_t *)f;
-	uint64_t *to = (uint64_t *)&c->flowtab;
-	for (size_t i = 0; i < sizeof *f / sizeof *from; i++)
-		to[i] += from[i];
-	from = (const uint64_t *)s;
-	to = (uint64_t *)&c->sessions;
-	for (size_t i = 0; i < sizeof *s / sizeof *from; i++)
-		to[i] += from[i];
-	for (unsigned i = 0; i < RECORD_KINDS; i++)
-		c->records[i] += w->records[i];
-	c->packets += w->packets;
-	c->memory_touched += flowtab_memory(w->table) + sessions_memory(w->sessions);
-	c->worker_packets_max = max_of(c->worker_packets_max, w->packets);
-}
-_Static_assert(sizeof(struct flowtab_counters) % 8 == 0 && sizeof(struct session_counters) % 8 == 0,
-	       "counters are added up as 64-bit numbers");
-
 static void collect(struct engine *e, struct engine_counters *ret)
 {
 	struct engine_counters *c = &e->counters;
 	c->workers = e->lanes ? e->lanes : 1;
 	if (!e->lanes)
-		add_worker(c, &e->worker);
+		worker_add_counters(&e->worker, c);
 	for (unsigned i = 0; i < e->lanes; i++)
-		add_worker(c, &e->lane[i].worker);
+		worker_add_counters(&e->lane[i].worker, c);
 	const struct capture_files_counters *in = capture_files_counters(e->files);
 	struct ledger *l = &c->ledger;
 	l->frames = in->frames;
@@ -534,9 +512,6 @@ static void collect(struct engine *e, struct engine_counters *ret)
 	for (unsigned i = 0; i < DECODE_RESULT_COUNT; i++)
 		l->decode[i] = i == DECODE_PACKET || i == DECODE_FRAGMENT ? 0 : e->decode.results[i];
 	l->fragments = *reassemble_counters(e->reassemble);
-	l->flow = c->flowtab.flow_frames;
-	l->late = c->flowtab.late_frames;
-	l->no_memory = c->flowtab.no_memory_frames;
 	memcpy(c->tunnels, e->decode.tunnels, sizeof c->tunnels);
 	*ret = *c;
 }

@@ -15,6 +15,13 @@
 #include "session.h"
 #include "sink.h"
 
+/* Live capture, see live.h. */
+struct live_settings {
+	int64_t window_ns;       /* how long a frame waits for those of other inputs */
+	uint64_t handover_bytes; /* of the ring between each two workers; a power of two */
+	uint64_t record_bytes;   /* of the ring from each worker to the sinks; a power of two */
+};
+
 struct engine_settings {
 	uint64_t workers;    /* 1: inline */
 	uint64_t ring_slots; /* of the packet ring to each worker; a power of two */
@@ -26,6 +33,7 @@ struct engine_settings {
 	struct reassemble_settings reassemble;
 	struct flowtab_settings flowtab;
 	struct session_settings session;
+	struct live_settings live;
 };
 
 /* Tables whose settings lie in *s; ends with a NULL room. Not freed. At most 8. */
@@ -42,6 +50,8 @@ struct ledger {
 	struct reassemble_counters fragments; /* terms: expired, evicted, overlap, malformed, cut, held, duplicate */
 	uint64_t fragment_undecodable;        /* frames of reassembled datagrams that gave no packet */
 	uint64_t flow, late, no_memory;       /* frames: on a flow, after its close, no entry to be had */
+	uint64_t handover_dropped;            /* live: the ring to the worker that owns the packet was full */
+	uint64_t shed;                        /* live: of flows left out under pressure */
 };
 /* frames minus the sum of all terms: 0, or something was lost silently. */
 int64_t ledger_remainder(const struct ledger *l);

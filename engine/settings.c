@@ -29,6 +29,18 @@ static const struct option replay_options[] = {
      "two files are one flow), file, or interface (of a pcapng). Flow records then carry tap_port."},
     {"replay.stall_max", NULL, OPTION_UINT, offsetof(struct engine_settings, stall_us), "0", 0, 10000, "us", NULL, NULL,
      "For tests of order: each worker stops now and then, at random, for up to this long."},
+    {"live.merge_window", NULL, OPTION_DURATION, offsetof(struct engine_settings, live.window_ns), "0.02", 0,
+     UINT64_C(1000000000), "s", NULL, NULL,
+     "Live capture puts the frames of all queues and NICs into the order of their times; a frame waits at most this "
+     "long for an older one from elsewhere."},
+    {"live.handover_memory", NULL, OPTION_BYTES, offsetof(struct engine_settings, live.handover_bytes), "4", 1 << 20,
+     1 << 30, "MiB", NULL, NULL,
+     "Ring from each worker to each other, for packets that the NIC or kernel gave to the wrong one; rounded up to a "
+     "power of two. Touched as it is used."},
+    {"live.record_memory", NULL, OPTION_BYTES, offsetof(struct engine_settings, live.record_bytes), "16", 1 << 20,
+     1 << 30, "MiB", NULL, NULL,
+     "Ring of records from each worker to the outputs; rounded up to a power of two. When an output is too slow for "
+     "it, records are lost and counted; packets never wait."},
     {0},
 };
 

@@ -153,3 +153,29 @@ void worker_finish(struct worker *w, uint64_t order, int64_t now_ns)
 	w->order = order;
 	flowtab_finish(w->table, now_ns);
 }
+
+void worker_add_counters(const struct worker *w, struct engine_counters *c)
+{
+	if (!w->table)
+		return;
+	const struct flowtab_counters *f = flowtab_counters(w->table);
+	const struct session_counters *s = sessions_counters(w->sessions);
+	const uint64_t *from = (const uint64_t *)f;
+	uint64_t *to = (uint64_t *)&c->flowtab;
+	for (size_t i = 0; i < sizeof *f / sizeof *from; i++)
+		to[i] += from[i];
+	from = (const uint64_t *)s;
+	to = (uint64_t *)&c->sessions;
+	for (size_t i = 0; i < sizeof *s / sizeof *from; i++)
+		to[i] += from[i];
+	c->ledger.flow += f->flow_frames;
+	c->ledger.late += f->late_frames;
+	c->ledger.no_memory += f->no_memory_frames;
+	for (unsigned i = 0; i < RECORD_KINDS; i++)
+		c->records[i] += w->records[i];
+	c->packets += w->packets;
+	c->memory_touched += flowtab_memory(w->table) + sessions_memory(w->sessions);
+	c->worker_packets_max = max_of(c->worker_packets_max, w->packets);
+}
+_Static_assert(sizeof(struct flowtab_counters) % 8 == 0 && sizeof(struct session_counters) % 8 == 0,
+	       "counters are added up as 64-bit numbers");

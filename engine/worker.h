@@ -38,6 +38,9 @@ void worker_packets(struct worker *w, const struct packet *const *packets, unsig
 void worker_tick(struct worker *w, uint64_t order, int64_t now_ns);
 void worker_finish(struct worker *w, uint64_t order, int64_t now_ns);
 
+/* Adds what this worker counted: flow table, sessions, records, memory, and the ledger's terms on flows. */
+void worker_add_counters(const struct worker *w, struct engine_counters *counters);
+
 /* The order of a frame's records; a tick just before it has one less. */
 static inline uint64_t order_of(uint64_t ordinal)
 {
