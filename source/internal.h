@@ -4,4 +4,8 @@
 
 #include "source.h"
 
+#include <stdatomic.h>
+
+extern const struct source_ops source_pcap_ops;
+
 #endif

@@ -6,7 +6,9 @@ const char *const source_kind_names[SOURCE_KINDS] = {"af_packet", "af_xdp", "pca
 
 const struct source_ops *source_find(enum source_kind kind, struct error *e)
 {
-	static const struct source_ops *const built_in[SOURCE_KINDS] = {0};
+	static const struct source_ops *const built_in[SOURCE_KINDS] = {
+	    [SOURCE_PCAP] = &source_pcap_ops,
+	};
 	if (built_in[kind])
 		return built_in[kind];
 	error_set(e, -ENOTSUP, "this build has no source %s", source_kind_names[kind]);

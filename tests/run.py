@@ -169,6 +169,13 @@ def python(name, *args):
     return ["python3", os.path.join("tests", name), *args]
 
 
+def live(test, log, *arguments):
+    """A live test of one source, under AddressSanitizer."""
+    driver = os.path.join("tests", "live", "source_driver")
+    if build("asan", [driver], log):
+        script(test.removesuffix(".py").replace("_", "-"), log, python(os.path.join("live", test), os.path.join(ROOT, "build-asan", driver), *arguments), timeout=300)
+
+
 def fuzz(log, seconds):
     """Each libFuzzer target for a while, from its corpus; what it finds new stays in build-fuzz/found/."""
     if not build("fuzz", [], log):
@@ -214,6 +221,7 @@ STEPS = {
     "pairing": lambda log: script("pairing", log, python("pairing_sim.py", binary("gcc"), "10")),
     "pairing-real": lambda log: script("pairing-real", log, python("pairing_real.py", binary("gcc"))),
     "ledger-fault": lambda log: build("fault", ["tapscope"], log) and script("ledger-fault", log, ["tests/ledger_fault.sh", binary("gcc"), binary("fault")]),
+    "live-pcap": lambda log: live("live_pcap.py", log),
     "fuzz": lambda log: fuzz(log, 3),
     "corpus-http": lambda log: script("corpus-http", log, python("corpus/http_reference.py", binary("gcc"))),
     "corpus-stores": lambda log: script("corpus-stores", log, python("corpus/stores_reference.py", binary("gcc"))),
