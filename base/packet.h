@@ -13,7 +13,7 @@ struct frame {
 	uint64_t ordinal;   /* 1, 2, … in the order in which the capture was read (after the merge of files) */
 	uint16_t link_type; /* LINKTYPE_… of the capture file format */
 	uint16_t tap;       /* observation point */
-	uint16_t nic;       /* live: id of the NIC it came from */
+	uint16_t nic;       /* live: id of the NIC it came from; replay: of the interface, counted over all files */
 };
 
 #define PACKET_VLANS 4
@@ -85,6 +85,11 @@ struct packet {
 	uint8_t ttl; /* of the innermost IP header */
 	uint8_t vlan_count, tunnel_count;
 	uint8_t reserved;
+	uint16_t ip_id; /* identification of the innermost IPv4 header; 0 in IPv6 */
+	uint16_t nic;   /* of the frame; of an SLL2 frame the interface it names */
+	/* What else the L4 header has, to tell two packets apart and for nothing else: TCP options (a hash, or the two
+	 * timestamps where these are all), bytes 4 to 7 of ICMP and SCTP; 0: nothing. */
+	uint64_t l4_rest;
 	uint8_t mac_source[6], mac_target[6]; /* innermost Ethernet header; PACKET_HAS_MAC */
 	uint16_t vlan[PACKET_VLANS];          /* TCI, outermost first */
 	struct tunnel tunnel[PACKET_TUNNELS]; /* outermost first */

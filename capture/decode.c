@@ -115,6 +115,7 @@ static inline enum decode_result decode_common(struct walk *w, const struct fram
 	    .version = 4,
 	    .protocol = h[9],
 	    .ttl = h[8],
+	    .id = load_be16(h + 4),
 	};
 	struct span s = {.at = h + 20, .cap = min_of(f->caplen - 14, total) - 20, .wire = total - 20};
 	w->layers = 1;
@@ -140,6 +141,7 @@ enum decode_result decode_frame(struct decode *d, const struct frame *f, struct 
 	p->vlan_count = 0;
 	p->tunnel_count = 0;
 	p->reserved = 0;
+	p->nic = f->nic;
 	enum decode_result r = decode_common(&w, f, wire);
 	if (unlikely(r == NOT_OPENED)) {
 		memset(p->mac_source, 0, sizeof p->mac_source);

@@ -75,6 +75,8 @@ static enum decode_result walk_icmp(struct walk *w, const struct ip_view *ip, st
 	bool echo = ip->protocol == IP_ICMP ? type == 0 || type == 8 : type == 128 || type == 129;
 	uint16_t id = echo && header_len == 8 ? load_be16(s.at + 4) : 0;
 	packet_set_no_tcp(w->p);
+	if (header_len == 8)
+		w->p->l4_rest = load_be32(s.at + 4);
 	packet_set_icmp(w->p, type, s.at[1]);
 	packet_set_lengths(w, ip, s, header_len);
 	packet_set_key(w, ip, id, id);
@@ -91,6 +93,7 @@ static enum decode_result walk_sctp(struct walk *w, const struct ip_view *ip, st
 	if (s.cap < 12)
 		return DECODE_TRUNCATED_L4;
 	packet_set_no_tcp(w->p);
+	w->p->l4_rest = load_be32(s.at + 4);
 	packet_set_icmp(w->p, 0, 0);
 	packet_set_lengths(w, ip, s, 12);
 	packet_set_key(w, ip, load_be16(s.at), load_be16(s.at + 2));
@@ -201,6 +204,7 @@ enum decode_result walk_ipv4(struct walk *w, struct span s)
 	    .version = 4,
 	    .protocol = h[9],
 	    .ttl = h[8],
+	    .id = load_be16(h + 4),
 	    .rerouted = header_len > 20, /* maybe: a source route is an option */
 	};
 	s = span_from(s, header_len);

@@ -464,6 +464,7 @@ enum decode_result walk_link(struct walk *w, unsigned link_type, struct span s)
 	case LINK_SLL2:
 		if (s.cap < 20)
 			return DECODE_TRUNCATED_LINK;
+		w->p->nic = load_be16(s.at + 6);
 		return walk_cooked(w, load_be16(s.at + 8), load_be16(s.at), span_from(s, 20));
 	default:
 		return DECODE_UNKNOWN_LINK_TYPE;

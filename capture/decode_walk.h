@@ -74,6 +74,7 @@ struct ip_view {
 	const uint8_t *source, *target;
 	uint32_t l3_len;
 	uint8_t version, protocol, ttl;
+	uint16_t id;   /* 0 in IPv6 */
 	bool rerouted; /* the checksum's pseudo-header has another target: source route not yet at its end */
 };
 
@@ -188,6 +189,7 @@ static inline void packet_set_lengths(const struct walk *w, const struct ip_view
 	p->l3_len = ip->l3_len;
 	p->l4_len = l4.wire;
 	p->ttl = ip->ttl;
+	p->ip_id = ip->id;
 }
 
 static inline void packet_set_no_tcp(struct packet *p)
@@ -198,6 +200,7 @@ static inline void packet_set_no_tcp(struct packet *p)
 	p->mss = 0;
 	p->window_scale = 255;
 	p->tcp_flags = 0;
+	p->l4_rest = 0;
 }
 
 static inline void packet_set_icmp(struct packet *p, uint8_t type, uint8_t code)
@@ -210,8 +213,11 @@ static inline void packet_set_icmp(struct packet *p, uint8_t type, uint8_t code)
 static inline void packet_set_tcp_options(struct packet *p, const uint8_t *at, const uint8_t *end)
 {
 	/* what nearly every segment has, timestamps alone, in the form that RFC 7323 recommends */
-	if (likely(end - at == 12 && load_be32(at) == 0x0101080a))
+	if (likely(end - at == 12 && load_be32(at) == 0x0101080a)) {
+		p->l4_rest = load_le64(at + 4);
 		return;
+	}
+	p->l4_rest = hash64(at, (size_t)(end - at), 0);
 	while (at < end && *at) {
 		if (*at == 1) {
 			at++;
@@ -246,6 +252,7 @@ static inline enum decode_result walk_tcp(struct walk *w, const struct ip_view *
 	p->mss = 0;
 	p->window_scale = 255;
 	p->tcp_flags = h[13];
+	p->l4_rest = 0;
 	packet_set_icmp(p, 0, 0);
 	if (header_len > 20)
 		packet_set_tcp_options(p, h + 20, h + min_of(header_len, s.cap));

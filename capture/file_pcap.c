@@ -25,7 +25,7 @@ static inline __attribute__((always_inline)) int parse(struct reader *r, struct 
 	const size_t header_size = plain ? RECORD_HEADER_SIZE : r->header_size;
 	const uint8_t *at = r->at, *const end = r->end;
 	const uint64_t fraction_ns = r->fraction_ns;
-	const uint16_t link_type = r->link_type, tap = r->tap;
+	const uint16_t link_type = r->link_type, tap = r->tap, nic = r->nic;
 	unsigned n = 0;
 	while (n < max) {
 		size_t left = (size_t)(end - at);
@@ -69,6 +69,7 @@ static inline __attribute__((always_inline)) int parse(struct reader *r, struct 
 		f->ts_ns = (int64_t)(seconds * (uint64_t)NS_PER_S + fraction * fraction_ns);
 		f->link_type = link_type;
 		f->tap = tap;
+		f->nic = nic;
 		at += header_size + caplen;
 	}
 	r->at = at;
@@ -128,6 +129,7 @@ int reader_start_pcap(struct reader *r, struct error *e)
 		r->tap = (uint16_t)(r->index + 1);
 	else if (r->set->tap == TAP_BY_INTERFACE)
 		r->tap = ++r->set->taps;
+	r->nic = ++r->set->nics;
 	bool plain = !r->swapped && r->lengths == LENGTHS_NORMAL && r->header_size == RECORD_HEADER_SIZE;
 	r->parse = plain ? parse_plain : parse_any;
 	r->at += FILE_HEADER_SIZE;

@@ -127,9 +127,10 @@ static int add_interface(struct reader *r, const uint8_t *at, uint32_t len, stru
 	}
 	struct interface *i = &r->interfaces[r->interface_count];
 	/* A section that follows has its interfaces again: the same number in the same file is the same tap. */
-	uint16_t tap = r->interface_count < r->interface_taps ? i->tap : 0;
+	bool known = r->interface_count < r->interface_taps;
+	uint16_t tap = known ? i->tap : 0, nic = known ? i->nic : 0;
 	*i = (struct interface){
-	    .link_type = get16(at + 8, r->swapped), .snaplen = get32(at + 12, r->swapped), .tap = tap};
+	    .link_type = get16(at + 8, r->swapped), .snaplen = get32(at + 12, r->swapped), .tap = tap, .nic = nic};
 	if (i->link_type == 12 || i->link_type == 14) /* see file_pcap.c */
 		i->link_type = 101;
 	set_resolution(i, 6);
@@ -145,6 +146,7 @@ static int add_interface(struct reader *r, const uint8_t *at, uint32_t len, stru
 		i->tap = r->set->tap == TAP_BY_INTERFACE ? ++r->set->taps
 			 : r->set->tap == TAP_BY_FILE    ? (uint16_t)(r->index + 1)
 							 : 0;
+		i->nic = ++r->set->nics;
 		r->interface_taps++;
 	}
 	r->interface_count++;
@@ -201,6 +203,7 @@ static inline __attribute__((always_inline)) int read_packet(struct reader *r, s
 		f->ts_ns = r->time_ns;
 		f->link_type = i->link_type;
 		f->tap = i->tap;
+		f->nic = i->nic;
 		return 0;
 	}
 	if (unlikely(len < PACKET_SIZE_MIN))
@@ -218,6 +221,7 @@ static inline __attribute__((always_inline)) int read_packet(struct reader *r, s
 	f->ts_ns = r->time_ns = time_of(i, (uint64_t)get32(at + 12, swapped) << 32 | get32(at + 16, swapped));
 	f->link_type = i->link_type;
 	f->tap = i->tap;
+	f->nic = i->nic;
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct reader_set {
 	struct filter filter;
 	enum capture_tap tap;
 	uint16_t taps; /* numbers given so far, TAP_BY_INTERFACE */
+	uint16_t nics; /* interfaces of all files so far; a number of its own for each, up to 65535 */
 };
 
 /* pcapng: an interface of the present section. */
@@ -34,7 +35,7 @@ struct interface {
 	    time_factor; /* TIME_MULTIPLY: ns a unit; TIME_DIVIDE: units a ns, 0 where no time stamp reaches 1 ns */
 	int64_t time_offset_ns;
 	uint32_t snaplen; /* 0: no limit */
-	uint16_t link_type, tap;
+	uint16_t link_type, tap, nic;
 };
 
 struct reader {
@@ -51,7 +52,7 @@ struct reader {
 
 	bool swapped;         /* written in the other byte order */
 	uint16_t link_type;   /* pcap */
-	uint16_t tap;         /* pcap */
+	uint16_t tap, nic;    /* pcap */
 	uint32_t fraction_ns; /* pcap: unit of the fractional part of a time stamp */
 	uint32_t header_size; /* pcap: of a record's header */
 	enum { LENGTHS_NORMAL, LENGTHS_SWAPPED, LENGTHS_MAYBE_SWAPPED } lengths; /* pcap: in very old files */

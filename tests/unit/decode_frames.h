@@ -201,7 +201,10 @@ static void sll_vlan(void)
 static void sll2(void)
 {
 	tcp6();
-	build_push(&b, 18)[7] = 1;
+	uint8_t *h = build_push(&b, 18);
+	h[4] = 1; /* interface 0x0107 */
+	h[5] = 7;
+	h[7] = 1;
 	push16(0x86dd);
 }
 
@@ -726,7 +729,8 @@ static inline enum decode_result decode_bytes(struct decode *d, unsigned link_ty
 			  .ts_ns = 77,
 			  .ordinal = 5,
 			  .link_type = (uint16_t)link_type,
-			  .tap = 3};
+			  .tap = 3,
+			  .nic = 9};
 	return decode_frame(d, &f, p);
 }
 

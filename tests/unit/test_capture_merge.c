@@ -310,8 +310,10 @@ static void test_taps(void **state maybe_unused)
 	for (size_t i = 0; i < array_size(cases); i++) {
 		struct reading r = read_all(f, 3, &(struct capture_files_options){.tap = cases[i].tap});
 		assert_int_equal(r.count, 6);
-		for (unsigned k = 0; k < 6; k++)
+		for (unsigned k = 0; k < 6; k++) {
 			assert_int_equal(r.frames[k].tap, cases[i].want[k]);
+			assert_int_equal(r.frames[k].nic, cases[array_size(cases) - 1].want[k]);
+		}
 		reading_drop(&r);
 	}
 	for (unsigned k = 0; k < 3; k++)

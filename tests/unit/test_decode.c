@@ -60,6 +60,8 @@ static void every_header(void **state)
 		assert_int_equal(p.ordinal, 5);
 		assert_int_equal(p.ts_ns, 77);
 		assert_int_equal(p.ttl, 64);
+		assert_int_equal(p.ip_id, x->version == 4); /* build_ip4() says 1 */
+		assert_int_equal(p.nic, x->link_type == L_SLL2 ? 0x0107 : 9);
 		assert_int_equal(p.tcp_flags, x->protocol == 6 ? TCP_ACK : 0);
 		assert_int_equal(p.seq, x->protocol == 6 ? 1000 : 0);
 		assert_int_equal(p.ack, x->protocol == 6 ? 0x01020304 : 0);
@@ -184,6 +186,50 @@ static void tcp_options(void **state)
 		assert_int_equal(p.payload[0], 1);
 		assert_int_equal(p.tcp_flags, TCP_SYN);
 	}
+}
+
+static uint64_t rest_of_tcp(const char *options, uint32_t len)
+{
+	struct decode d = make_decode(0, ISOLATE_NONE, false);
+	struct packet p;
+	build_start(&b);
+	build_tcp_options(&b, 1, 2, 3, TCP_ACK, options, len);
+	build_ip4(&b, 6, A, B);
+	assert_int_equal(decode_build(&d, L_RAW, &p), DECODE_PACKET);
+	return p.l4_rest;
+}
+
+/* Options that differ give another l4_rest, equal ones the same; ICMP echoes differ by their sequence number. */
+static void rest_of_the_header(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *bytes;
+		uint32_t len;
+	} options[] = {
+	    {"", 0},
+	    {"\x01\x01\x08\x0a\0\0\0\1\0\0\0\2", 12},
+	    {"\x01\x01\x08\x0a\0\0\0\2\0\0\0\2", 12},
+	    {"\x01\x01\x08\x0a\0\0\0\1\0\0\0\3", 12},
+	    {"\x01\x01\x05\x0a\0\0\0\1\0\0\0\2", 12},
+	    {"\x01\x01\x05\x0a\0\0\0\1\0\0\0\3", 12},
+	    {"\x01\x01\x01\x00", 4},
+	};
+	for (size_t i = 0; i < array_size(options); i++)
+		for (size_t k = 0; k < array_size(options); k++)
+			assert_int_equal(rest_of_tcp(options[i].bytes, options[i].len) ==
+					     rest_of_tcp(options[k].bytes, options[k].len),
+					 i == k);
+	assert_int_equal(rest_of_tcp("", 0), 0);
+
+	struct decode d = make_decode(0, ISOLATE_NONE, false);
+	struct packet echo[2];
+	icmp_echo();
+	assert_int_equal(decode_build(&d, L_ETH, &echo[0]), DECODE_PACKET);
+	b.at[14 + 20 + 7]++; /* sequence number */
+	assert_int_equal(decode_build(&d, L_ETH, &echo[1]), DECODE_PACKET);
+	assert_int_not_equal(echo[0].l4_rest, echo[1].l4_rest);
+	assert_memory_equal(&echo[0].key, &echo[1].key, sizeof echo[0].key);
 }
 
 /* ---- frames that give no packet */
@@ -636,6 +682,7 @@ int main(void)
 	    cmocka_unit_test(lengths),
 	    cmocka_unit_test(both_directions_are_one_key),
 	    cmocka_unit_test(tcp_options),
+	    cmocka_unit_test(rest_of_the_header),
 	    cmocka_unit_test(causes_of_layer_2),
 	    cmocka_unit_test(malformed_l4),
 	    cmocka_unit_test(too_deep),
