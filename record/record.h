@@ -105,6 +105,9 @@ struct attribute_list {
 	X(U64, bad_checksum, "packets", "IP or, where checked, L4 checksum wrong")                                     \
 	X(U64, fragments, "packets", "IP fragments among the packets")                                                 \
 	X(U64, duplicate_count, "packets", "Copies of packets that were removed")                                      \
+	X(NS, duplicate_delay_sum, "ns", "First sight of a packet to its first sight on another path")                 \
+	X(U64, duplicate_delay_count, NULL, "Number of such delays")                                                   \
+	X(NS, duplicate_delay_max, "ns", "Largest such delay")                                                         \
 	X(NS, rtt_ns, "ns", "TCP handshake: SYN to the ACK of the SYN-ACK")                                            \
 	X(NS, rtt_client_ns, "ns", "SYN-ACK to ACK")                                                                   \
 	X(NS, rtt_server_ns, "ns", "SYN to SYN-ACK")                                                                   \

@@ -20,6 +20,9 @@ CONSTANT = {
     **{f"{record}.{end}_{tag}": "whose an end is is known in live capture only"
        for record in ("flow", "request") for end in ("client", "server") for tag in ("pod", "pod_ns", "workload")},
     "flow.duplicate_count": "replay removes no duplicates yet",
+    "flow.duplicate_delay_sum": "replay removes no duplicates yet",
+    "flow.duplicate_delay_count": "replay removes no duplicates yet",
+    "flow.duplicate_delay_max": "replay removes no duplicates yet",
     "request.signal_source": "packet is the only source until eBPF is there",
     "request.is_tls": "plaintext of TLS comes from eBPF",
 }
