@@ -1,17 +1,15 @@
 /* replay: flow and request records of capture files. */
 #include "commands.h"
 #include "engine.h"
-#include "export.h"
+#include "outputs.h"
 #include "setup.h"
 #include "usage.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <langinfo.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const char usage_text[] =
@@ -62,13 +60,9 @@ static const struct usage_option usage_options[] = {
     {0},
 };
 
-enum format { FORMAT_TABLE, FORMAT_NDJSON, FORMAT_NONE, FORMATS };
-static const char *const format_names[] = {"table", "ndjson", "none", NULL};
-
 struct arguments {
-	enum format format; /* FORMATS: not given */
-	const char *output;
-	bool digest, summary, help;
+	struct outputs_options outputs;
+	bool help;
 	struct engine_input input;
 	const char **paths;
 	struct setup_options setup;
@@ -82,19 +76,6 @@ static void on_signal(int number maybe_unused)
 	atomic_store_explicit(&stop, 1, memory_order_relaxed);
 }
 
-static int parse_format(struct arguments *a, const char *name)
-{
-	for (unsigned i = 0; i < FORMATS; i++) {
-		if (!strcmp(name, format_names[i])) {
-			a->format = (enum format)i;
-			return 0;
-		}
-	}
-	const char *nearest = usage_nearest(name, format_names);
-	return usage_fault("replay", nearest ? "no such format '%s'; did you mean '%s'?" : "no such format '%s'", name,
-			   nearest);
-}
-
 static int parse_option(struct arguments *a, int code, const char *value)
 {
 	uint64_t number;
@@ -104,15 +85,16 @@ static int parse_option(struct arguments *a, int code, const char *value)
 		a->paths[a->input.count++] = value;
 		return 0;
 	case OPTION_FORMAT:
-		return parse_format(a, value);
+		a->outputs.format = outputs_format(value, "replay");
+		return a->outputs.format == FORMATS ? EXIT_USAGE : 0;
 	case OPTION_OUTPUT:
-		a->output = value;
+		a->outputs.directory = value;
 		return 0;
 	case OPTION_DIGEST:
-		a->digest = true;
+		a->outputs.digest = true;
 		return 0;
 	case OPTION_SUMMARY:
-		a->summary = true;
+		a->outputs.summary = true;
 		return 0;
 	case 'f':
 		a->input.filter = value;
@@ -159,108 +141,7 @@ static int parse(struct arguments *a, int argc, char **argv)
 	if ((a->workers[0] && !setup_assign(&a->setup, a->workers)) ||
 	    (a->ring_slots[0] && !setup_assign(&a->setup, a->ring_slots)))
 		return usage_fault("replay", "too many settings");
-	if (a->format == FORMATS)
-		a->format = a->output ? FORMAT_NONE : isatty(STDOUT_FILENO) ? FORMAT_TABLE : FORMAT_NDJSON;
 	return 0;
-}
-
-static struct export_table_options table_options(int fd, bool rows)
-{
-	struct winsize size;
-	const char *no_color = getenv("NO_COLOR"), *columns = getenv("COLUMNS");
-	bool terminal = isatty(fd);
-	uint64_t width = 0;
-	if (terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col)
-		width = size.ws_col;
-	else if (columns)
-		usage_number(columns, 40, 1000, &width);
-	return (struct export_table_options){
-	    .fd = fd,
-	    .rows = rows,
-	    .columns = terminal && !width ? 80 : (unsigned)width,
-	    .colour = terminal && !(no_color && *no_color),
-	    .utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8"),
-	    .stop = &stop,
-	};
-}
-
-struct outputs {
-	struct sink *sink[3];
-	unsigned count;
-	struct sink *digested[2], *summary;
-	unsigned digested_count;
-};
-
-static int open_ndjson(struct outputs *o, const struct arguments *a, int fd, const char *directory, struct error *e)
-{
-	struct export_ndjson_options options = {.fd = fd, .directory = directory, .digest = a->digest, .stop = &stop};
-	int r = export_ndjson_new(&o->sink[o->count], &options, e);
-	if (r < 0)
-		return r;
-	if (a->digest)
-		o->digested[o->digested_count++] = o->sink[o->count];
-	o->count++;
-	return 0;
-}
-
-static int open_outputs(struct outputs *o, const struct arguments *a, struct error *e)
-{
-	int r = 0;
-	if (a->format == FORMAT_NDJSON)
-		r = open_ndjson(o, a, STDOUT_FILENO, NULL, e);
-	else if (a->format == FORMAT_NONE && a->digest && !a->output)
-		r = open_ndjson(o, a, -1, NULL, e);
-	if (r == 0 && a->output)
-		r = open_ndjson(o, a, -1, a->output, e);
-	if (r == 0 && (a->format == FORMAT_TABLE || a->summary)) {
-		bool rows = a->format == FORMAT_TABLE;
-		struct export_table_options options = table_options(rows ? STDOUT_FILENO : STDERR_FILENO, rows);
-		r = export_table_new(&o->sink[o->count], &options, e);
-		if (r == 0)
-			o->summary = o->sink[o->count++];
-	}
-	return r;
-}
-
-static void close_outputs(struct outputs *o)
-{
-	for (unsigned i = 0; i < o->count; i++)
-		o->sink[i]->ops->free(o->sink[i]);
-}
-
-/* Flushes all, and says what failed. A reader that went away (head, less) is no failure of ours. */
-static int finish_outputs(struct outputs *o, const struct engine_counters *counters, bool *ret_reader_gone)
-{
-	int result = 0;
-	for (unsigned i = 0; i < o->count; i++) {
-		struct error e;
-		struct export_ledger ledger;
-		int r;
-		if (o->sink[i] == o->summary && counters) {
-			setup_ledger(counters, &ledger);
-			r = export_table_summary(o->sink[i], &ledger, &e);
-		} else {
-			r = o->sink[i]->ops->flush(o->sink[i], &e);
-		}
-		if (r == -EPIPE) {
-			*ret_reader_gone = true;
-		} else if (r < 0) {
-			fprintf(stderr, "tapscope: %s\n", e.text);
-			result = r;
-		}
-	}
-	return result;
-}
-
-static void print_digests(const struct outputs *o, const struct arguments *a)
-{
-	FILE *to = a->format == FORMAT_NONE ? stdout : stderr;
-	for (unsigned i = 0; i < o->digested_count; i++) {
-		struct export_digest digests[RECORD_KINDS];
-		unsigned n = export_ndjson_digests(o->digested[i], digests);
-		for (unsigned k = 0; k < n; k++)
-			fprintf(to, "%s  %s\n", digests[k].hex, digests[k].name);
-	}
 }
 
 static void tell_damage(void *ctx maybe_unused, const char *message)
@@ -270,9 +151,10 @@ static void tell_damage(void *ctx maybe_unused, const char *message)
 
 static int replay(const struct arguments *a, const struct engine_settings *settings)
 {
-	struct outputs o = {0};
+	struct outputs o;
 	struct error e;
 	struct engine_counters counters;
+	struct export_ledger ledger;
 	bool reader_gone = false;
 	int status = EXIT_DONE;
 	/* before an output is emptied */
@@ -282,36 +164,35 @@ static int replay(const struct arguments *a, const struct engine_settings *setti
 			return EXIT_INPUT;
 		}
 	}
-	int r = open_outputs(&o, a, &e);
+	int r = outputs_open(&o, &a->outputs, &e);
 	if (r < 0) {
 		fprintf(stderr, "tapscope: %s\n", e.text);
-		close_outputs(&o);
+		outputs_close(&o);
 		return EXIT_INPUT;
 	}
 	r = engine_replay(settings, &a->input, o.sink, o.count, tell_damage, NULL, &stop, &counters, &e);
-	int failed = finish_outputs(&o, r >= 0 ? &counters : NULL, &reader_gone);
+	if (r >= 0)
+		setup_ledger(&counters, &ledger);
+	int failed = outputs_finish(&o, r >= 0 ? &ledger : NULL, &reader_gone);
 	/* a replay that failed because an output did is told of as that; damaged inputs have been told */
 	if (r < 0 && failed == 0 && !reader_gone)
 		fprintf(stderr, "tapscope: %s\n", e.text);
 	if (r != 0 || failed < 0)
 		status = EXIT_INPUT;
 	if (r >= 0 && failed == 0 && !reader_gone)
-		print_digests(&o, a);
+		outputs_print_digests(&o);
 	if (stop && r >= 0 && failed == 0 && !reader_gone)
 		fprintf(stderr, "tapscope: stopped by a signal after %" PRIu64 " frames; their records are complete\n",
 			counters.ledger.frames);
-	close_outputs(&o);
-	if (reader_gone) {
-		/* ends as a program does that never looked: the shell knows what that means */
-		signal(SIGPIPE, SIG_DFL);
-		raise(SIGPIPE);
-	}
+	outputs_close(&o);
+	if (reader_gone)
+		usage_die_of_pipe();
 	return status;
 }
 
 int cmd_replay(int argc, char **argv)
 {
-	struct arguments a = {.format = FORMATS};
+	struct arguments a = {.outputs = {.format = FORMATS, .stop = &stop}};
 	struct setup setup;
 	a.paths = calloc((size_t)argc, sizeof *a.paths);
 	if (!a.paths) {

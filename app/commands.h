@@ -7,6 +7,7 @@
 
 int cmd_config(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 
 #endif

@@ -12,6 +12,7 @@ static const struct {
 	int (*run)(int argc, char **argv);
 } commands[] = {
     {"replay", "flow and request records of capture files", cmd_replay},
+    {"run", "flow and request records of live traffic", cmd_run},
     {"verify", "replay and compare with the golden records beside each capture", cmd_verify},
     {"config", "check a configuration, print all options, print what is in force", cmd_config},
 };

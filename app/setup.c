@@ -124,3 +124,20 @@ void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_led
 	add_term(g, "fragments: undecodable", l->fragment_undecodable);
 	add_limits(g, c);
 }
+
+void setup_live_ledger(const struct live_counters *c, struct export_ledger *ret_ledger)
+{
+	struct export_ledger *g = ret_ledger;
+	setup_ledger(&c->engine, g);
+	g->frames = c->source.seen;
+	g->remainder = live_remainder(c);
+	g->first_ns = g->last_ns = c->now_ns;
+	add_term(g, "second sight, not wanted", c->source.unwanted);
+	add_term(g, "filtered in the kernel", c->source.filtered);
+	add_term(g, "dropped by the kernel", c->source.kernel_dropped);
+	add_term(g, "dropped in rings", c->source.ring_dropped);
+	add_term(g, "on their way", c->in_flight);
+	add_limit(g, "flow records lost, output too slow", c->records_lost[RECORD_FLOW]);
+	add_limit(g, "request records lost, output too slow", c->records_lost[RECORD_REQUEST]);
+	add_limit(g, "frames later than the merge window", c->reordered);
+}

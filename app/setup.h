@@ -4,6 +4,7 @@
 
 #include "engine.h"
 #include "export.h"
+#include "live.h"
 
 #define SETUP_ASSIGNMENTS_MAX 256
 
@@ -28,5 +29,7 @@ void setup_clear(struct setup *s);
 
 /* The packet ledger in the form that the summary prints. */
 void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_ledger);
+/* The same of live capture: frames are those that the sources saw. */
+void setup_live_ledger(const struct live_counters *c, struct export_ledger *ret_ledger);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,4 +154,10 @@ bool usage_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret_va
 		return false;
 	*ret_value = v;
 	return true;
+}
+
+void usage_die_of_pipe(void)
+{
+	signal(SIGPIPE, SIG_DFL);
+	raise(SIGPIPE);
 }

@@ -40,4 +40,8 @@ int usage_fault(const char *command, const char *fmt, ...) print_format(2, 3);
 /* A decimal number from min to max; false where it is none. */
 bool usage_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret_value);
 
+/* Whoever read our standard output went away: ends as a program does that never looked. The shell knows what that
+ * means. */
+void usage_die_of_pipe(void);
+
 #endif
