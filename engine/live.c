@@ -4,6 +4,7 @@
 #include "ring.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -80,10 +81,14 @@ static void share_memory(struct engine_settings *s)
 {
 	uint64_t n = s->workers, quarter = s->max_memory / 4;
 	s->live.record_bytes = power_of_two(s->live.record_bytes, quarter / 2 / n);
-	s->live.handover_bytes = power_of_two(s->live.handover_bytes, n > 1 ? quarter / 2 / (n * (n - 1)) : quarter);
-	uint64_t rings = n * s->live.record_bytes + n * (n - 1) * s->live.handover_bytes;
+	s->live.handover_bytes = power_of_two(s->live.handover_bytes, quarter / 2 / (n * n));
+	uint64_t rings = n * s->live.record_bytes + (n > 1 ? n * n * s->live.handover_bytes : 0);
 	s->max_memory -= min_of(rings, s->max_memory / 2);
 	engine_share_memory(s);
+}
+
+static void on_nothing(int number maybe_unused)
+{
 }
 
 int live_new(struct live **ret_l, const struct engine_settings *settings, struct sink *const *sinks,
@@ -112,6 +117,9 @@ int live_new(struct live **ret_l, const struct engine_settings *settings, struct
 	plan->generation = 1;
 	atomic_store_explicit(&l->plan, plan, memory_order_relaxed);
 	pthread_mutex_init(&l->sources_lock, NULL);
+
+	const struct sigaction nothing = {.sa_handler = on_nothing}; /* without SA_RESTART: a write ends */
+	sigaction(SIGURG, &nothing, NULL);
 
 	int r = 0;
 	unsigned made = 0;
@@ -168,6 +176,9 @@ static bool adopt_plan(struct live *l, struct plan *plan)
 {
 	struct plan *old = atomic_load_explicit(&l->plan, memory_order_relaxed);
 	plan->generation = old->generation + 1;
+	plan->scattered = false;
+	for (unsigned i = 0; i < plan->count && l->workers > 1; i++)
+		plan->scattered |= (plan->source[i]->source->flags & SOURCE_UNSTEERED) != 0;
 	atomic_store_explicit(&l->plan, plan, memory_order_release);
 	int64_t end_ns = clock_ns(CLOCK_MONOTONIC) + 10 * DETACH_NS;
 	for (unsigned i = 0; i < l->workers; i++) {
@@ -288,6 +299,17 @@ static bool join_by(pthread_t thread, int64_t end_ns)
 	return pthread_timedjoin_np(thread, NULL, &at) == 0;
 }
 
+/* The export thread hangs in a write: told that it is of no use any more, and woken by a signal that does nothing,
+ * until it is out. */
+static void abandon_sinks(struct live *l)
+{
+	for (unsigned i = 0; i < l->sink_count; i++)
+		atomic_store_explicit(&l->sinks[i]->abandoned, true, memory_order_relaxed);
+	do
+		pthread_kill(l->export_thread, SIGURG);
+	while (!join_by(l->export_thread, clock_ns(CLOCK_MONOTONIC) + 10 * NS_PER_MS));
+}
+
 int live_finish(struct live *l, int64_t deadline_ns)
 {
 	int64_t start_ns = clock_ns(CLOCK_MONOTONIC), end_ns = start_ns + deadline_ns;
@@ -307,10 +329,8 @@ int live_finish(struct live *l, int64_t deadline_ns)
 			pthread_join(l->worker[i].thread, NULL);
 	}
 	atomic_store_explicit(&l->export_stop, true, memory_order_release);
-	if (l->export_started && !join_by(l->export_thread, end_ns)) {
-		pthread_cancel(l->export_thread); /* it hangs in a write */
-		pthread_join(l->export_thread, NULL);
-	}
+	if (l->export_started && !join_by(l->export_thread, end_ns))
+		abandon_sinks(l);
 	for (unsigned i = 0; i < plan->count; i++)
 		close_source(l, plan->source[i]);
 	return atomic_load_explicit(&l->export_failed, memory_order_relaxed);

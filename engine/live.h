@@ -1,13 +1,15 @@
 /* live.h - live capture: workers that read their own queues, hand over what is another's, and lose nothing silently.
  *
- * Worker i reads queue i of every source and owns the virtual shards s with s % workers == i. It merges its queues and
- * what other workers hand to it by time, in a bounded window: a frame waits until every other input has shown a later
- * one or could not have an earlier one any more (its source's lateness is over). So SYN comes before SYN-ACK, whichever
- * fibre or block was late. Frames that wait stay in their source's ring. What arrives later than that is counted.
+ * Worker i reads queue i of every source and owns the virtual shards s with s % workers == i. It merges its queues by
+ * time, in a bounded window: a frame waits until every other queue has shown a later one or could not have an earlier
+ * one any more (its source's lateness is over). So SYN comes before SYN-ACK, whichever fibre or block was late. Frames
+ * that wait stay in their source's ring. What arrives later than that is counted.
  *
- * A packet of another worker's shard (fragments once they are whole, tunnels that the source could not see through,
- * NICs whose own hash disagrees) is copied into that worker's ring; a fragment goes to the worker that reassembles its
- * datagram. A full ring drops, and counts.
+ * Where sources steer flows to their owners, a packet is processed where it arrived; what belongs to another worker all
+ * the same (fragments once they are whole, tunnels that the source could not see through) is copied into that worker's
+ * ring; a fragment goes to the worker that reassembles its datagram. Where a source does not steer, every packet goes
+ * through these rings, and each worker merges them by time once more, by how far the others say they are. A full ring
+ * drops, and counts.
  *
  * live_new() to live_free() belong to one control thread, but live_counters() and live_alive() to any. Records go
  * through outboxes to one export thread, which owns the sinks from live_new() to live_finish(). A sink that is slow

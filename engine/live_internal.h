@@ -38,6 +38,7 @@ struct live_source {
 /* What the workers read from, replaced as a whole. */
 struct plan {
 	uint64_t generation;
+	bool scattered; /* a source is unsteered: everything goes through the rings between workers, by time */
 	unsigned count;
 	struct live_source *source[LIVE_SOURCES];
 };
@@ -65,7 +66,7 @@ struct live_worker {
 	struct decode decode, again; /* of own frames; of frames handed over, which were counted already */
 	struct reassemble *reassemble;
 	struct outbox outbox;  /* records */
-	struct outbox *from;   /* [workers]: ring from each other worker, made by live_new() */
+	struct outbox *from;   /* [workers]: ring from each worker, this one too */
 	struct plan *plan;     /* as adopted */
 	struct input **inputs; /* [LIVE_SOURCES], those of the plan */
 	unsigned input_count;

@@ -13,6 +13,7 @@
 #define STEP_NS (NS_PER_S / 2)    /* the clock was set, when it moves this much against the monotonic one */
 #define AHEAD_NS NS_PER_S         /* no frame is from further in the future; one that says so is from now */
 #define DRAIN_NS (50 * NS_PER_MS) /* beyond its lateness, for a source to give what it has */
+#define AWAKE_WINDOWS 20          /* a worker that is awake is waited for this many windows */
 #define EMPTY_FOREVER INT64_MAX
 
 enum hand_kind { HAND_PACKET, HAND_FRAME };
@@ -25,6 +26,7 @@ struct head {
 
 /* --- handing over --- */
 
+/* Into the ring of worker `to`, which may be this one. */
 static void hand(struct live_worker *w, unsigned to, enum hand_kind kind, int64_t ts_ns, const void *head,
 		 size_t head_len, const uint8_t *data, uint32_t data_len, uint64_t frames)
 {
@@ -44,7 +46,7 @@ static void hand(struct live_worker *w, unsigned to, enum hand_kind kind, int64_
 	w->tally.handed_out += frames;
 	/* pairs with the fence in nap(): either it sees the entry, or we see it asleep */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&target->sleeping, memory_order_relaxed))
+	if (to != w->index && atomic_load_explicit(&target->sleeping, memory_order_relaxed))
 		live_worker_wake(target);
 }
 
@@ -69,7 +71,7 @@ static void take_own(struct live_worker *w, const struct packet *p)
 static void route(struct live_worker *w, const struct packet *p)
 {
 	unsigned owner = p->shard % w->live->workers;
-	if (owner == w->index)
+	if (owner == w->index && !w->plan->scattered)
 		take_own(w, p);
 	else
 		hand(w, owner, HAND_PACKET, p->ts_ns, p, sizeof *p, p->payload, p->payload_captured, p->frames);
@@ -193,14 +195,30 @@ static struct head head_of_input(struct live_worker *w, struct input *in, int64_
 	return (struct head){ns > now_ns + AHEAD_NS ? now_ns : ns, true};
 }
 
-static struct head head_of_ring(struct live_worker *w, unsigned other, int64_t now_ns)
+/* The oldest that may be taken, and up to which time it may be taken without another look at the others. */
+static unsigned choose(const struct head *heads, unsigned count, int64_t *ret_limit_ns)
 {
-	/* in this order: what was handed over before that progress is seen */
-	int64_t progress = atomic_load_explicit(&w->live->worker[other].progress_ns, memory_order_acquire);
-	struct outbox_entry *entry = outbox_next(&w->from[other]);
-	if (entry)
-		return (struct head){min_of((int64_t)entry->order, now_ns), true};
-	return (struct head){max_of(progress, now_ns - 2 * w->live->window_ns), false};
+	unsigned best = count;
+	int64_t limit_ns = EMPTY_FOREVER;
+	for (unsigned i = 0; i < count; i++) {
+		if (heads[i].held && (best == count || heads[i].ns < heads[best].ns)) {
+			if (best < count)
+				limit_ns = min_of(limit_ns, heads[best].ns);
+			best = i;
+		} else {
+			limit_ns = min_of(limit_ns, heads[i].ns);
+		}
+	}
+	*ret_limit_ns = limit_ns;
+	return best < count && heads[best].ns <= limit_ns ? best : count;
+}
+
+static int64_t earliest(const struct head *heads, unsigned count, int64_t now_ns)
+{
+	int64_t ns = now_ns;
+	for (unsigned i = 0; i < count; i++)
+		ns = min_of(ns, heads[i].ns);
+	return ns;
 }
 
 static void arrive(struct live_worker *w, int64_t ts_ns)
@@ -211,69 +229,87 @@ static void arrive(struct live_worker *w, int64_t ts_ns)
 		w->merged_ns = ts_ns;
 }
 
-/* Takes what may be taken, oldest first; `all`: without waiting for anybody. Returns whether there was anything;
- * *ret_safe_ns: nothing older than this comes any more. */
-static bool merge(struct live_worker *w, int64_t now_ns, bool all, int64_t *ret_safe_ns)
+/* Takes own frames in the order of their times; says how far it is. */
+static bool merge_queues(struct live_worker *w, int64_t now_ns, int64_t *ret_safe_ns)
 {
-	unsigned rings = w->live->workers > 1 ? w->live->workers : 0, count = w->input_count + rings;
-	struct head heads[LIVE_SOURCES + LIVE_WORKERS];
-	int64_t own = EMPTY_FOREVER;
-	unsigned taken = 0;
+	struct head heads[LIVE_SOURCES];
+	unsigned count = w->input_count, taken = 0, best;
+	int64_t limit_ns;
 
-	for (unsigned i = 0; i < w->input_count; i++) {
-		heads[i] = head_of_input(w, w->inputs[i], now_ns);
-		own = min_of(own, heads[i].ns);
-	}
-	atomic_store_explicit(&w->progress_ns, own, memory_order_release);
-	for (unsigned i = 0; i < rings; i++)
-		heads[w->input_count + i] =
-		    i == w->index ? (struct head){EMPTY_FOREVER, false} : head_of_ring(w, i, now_ns);
-
-	while (taken < TURN_FRAMES) {
-		unsigned best = count;
-		int64_t limit = EMPTY_FOREVER;
-		for (unsigned i = 0; i < count; i++) {
-			if (heads[i].held && (best == count || heads[i].ns < heads[best].ns)) {
-				if (best < count)
-					limit = min_of(limit, heads[best].ns);
-				best = i;
-			} else if (heads[i].held || !all) {
-				limit = min_of(limit, heads[i].ns);
-			}
-		}
-		if (best == count || heads[best].ns > limit)
-			break;
-		struct head *h = &heads[best];
-		do {
-			arrive(w, h->ns);
-			taken++;
-			if (best < w->input_count) {
-				struct input *in = w->inputs[best];
-				take_frame(w, &in->frames[in->next++]);
-				in->done++;
-				w->tally.held--;
-				*h = head_of_input(w, in, now_ns);
-			} else {
-				unsigned other = best - w->input_count;
-				struct outbox_entry *entry = outbox_next(&w->from[other]);
-				outbox_take(&w->from[other], entry);
-				take_handed(w, entry);
-				*h = head_of_ring(w, other, now_ns);
-			}
-		} while (h->held && h->ns <= limit && taken < TURN_FRAMES);
-	}
-	*ret_safe_ns = now_ns;
+	heads[0] = (struct head){EMPTY_FOREVER, false};
 	for (unsigned i = 0; i < count; i++)
-		*ret_safe_ns = min_of(*ret_safe_ns, heads[i].ns);
+		heads[i] = head_of_input(w, w->inputs[i], now_ns);
+	while (taken < TURN_FRAMES && (best = choose(heads, count, &limit_ns)) < count) {
+		struct input *in = w->inputs[best];
+		do {
+			if (!w->plan->scattered)
+				arrive(w, heads[best].ns);
+			take_frame(w, &in->frames[in->next++]);
+			in->done++;
+			w->tally.held--;
+			taken++;
+			heads[best] = head_of_input(w, in, now_ns);
+		} while (heads[best].held && heads[best].ns <= limit_ns && taken < TURN_FRAMES);
+	}
 	flush_burst(w);
-	for (unsigned i = 0; i < w->input_count; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		struct input *in = w->inputs[i];
 		if (in->done)
 			in->from->source->ops->release(in->from->source, w->index, in->done);
 		in->done = 0;
 	}
-	for (unsigned i = 0; i < rings; i++)
+	*ret_safe_ns = earliest(heads, count, now_ns);
+	atomic_store_explicit(&w->progress_ns, *ret_safe_ns, memory_order_release);
+	return taken > 0;
+}
+
+static struct head head_of_ring(struct live_worker *w, unsigned from, int64_t now_ns)
+{
+	struct live_worker *other = &w->live->worker[from];
+	/* in this order: what was handed over before that progress is seen */
+	int64_t progress_ns = atomic_load_explicit(&other->progress_ns, memory_order_acquire);
+	struct outbox_entry *entry = outbox_next(&w->from[from]);
+	if (entry)
+		return (struct head){min_of((int64_t)entry->order, now_ns), true};
+	/* one that sleeps has nothing before this; one that is awake will say so, unless it hangs */
+	bool asleep = atomic_load_explicit(&other->sleeping, memory_order_relaxed);
+	return (struct head){max_of(progress_ns, now_ns - (asleep ? 2 : AWAKE_WINDOWS) * w->live->window_ns), false};
+}
+
+/* Takes what was handed over: in the order of times where flows are scattered over queues, else as it comes (it is
+ * whole datagrams and the like, and each flow comes through one ring). `all`: without waiting for anybody. */
+static bool merge_rings(struct live_worker *w, int64_t now_ns, bool all, int64_t *ret_safe_ns)
+{
+	struct head heads[LIVE_WORKERS];
+	unsigned count = w->live->workers, taken = 0, best;
+	int64_t limit_ns;
+
+	for (unsigned i = 0; i < count; i++)
+		heads[i] = head_of_ring(w, i, now_ns);
+	while (taken < TURN_FRAMES) {
+		best = choose(heads, count, &limit_ns);
+		if (best == count && (all || !w->plan->scattered)) {
+			for (best = 0; best < count && !heads[best].held; best++)
+				;
+			limit_ns = EMPTY_FOREVER;
+		}
+		if (best == count)
+			break;
+		do {
+			struct outbox_entry *entry = outbox_next(&w->from[best]);
+			if (w->plan->scattered)
+				arrive(w, heads[best].ns);
+			outbox_take(&w->from[best], entry);
+			take_handed(w, entry);
+			taken++;
+			heads[best] = head_of_ring(w, best, now_ns);
+		} while (heads[best].held && heads[best].ns <= limit_ns && taken < TURN_FRAMES);
+	}
+	flush_burst(w);
+	for (unsigned i = 0; i < count; i++)
 		outbox_release_taken(&w->from[i]);
+	if (w->plan->scattered)
+		*ret_safe_ns = earliest(heads, count, now_ns);
 	return taken > 0;
 }
 
@@ -341,9 +377,13 @@ static void adopt(struct live_worker *w, struct plan *plan)
 
 /* --- the thread --- */
 
-static bool anything_held(const struct live_worker *w)
+/* Something waits for the window to pass. */
+static bool anything_held(struct live_worker *w)
 {
-	return w->tally.held > 0;
+	bool held = w->tally.held > 0;
+	for (unsigned i = 0; i < w->live->workers && !held; i++)
+		held = outbox_next(&w->from[i]) != NULL;
+	return held;
 }
 
 /* Sleeps until a frame, a packet of another worker or a new plan comes, or the next tick is due. */
@@ -369,7 +409,7 @@ static void nap(struct live_worker *w, unsigned *spins)
 	atomic_thread_fence(memory_order_seq_cst);
 	bool waits = atomic_load_explicit(&w->live->plan, memory_order_acquire) == w->plan;
 	for (unsigned i = 0; i < w->live->workers && waits; i++)
-		waits = i == w->index || !outbox_next(&w->from[i]);
+		waits = !outbox_next(&w->from[i]);
 	if (waits)
 		poll(polls, count, (int)(WHEEL_TICK_NS / NS_PER_MS));
 	atomic_store_explicit(&w->sleeping, false, memory_order_relaxed);
@@ -395,7 +435,9 @@ void *live_worker_main(void *arg)
 		int phase = atomic_load_explicit(&l->phase, memory_order_acquire);
 		int64_t now_ns = clock_ns(CLOCK_REALTIME), safe_ns;
 		watch_clock(w, now_ns);
-		bool busy = merge(w, now_ns, phase == PHASE_FINISH, &safe_ns);
+		bool busy = merge_queues(w, now_ns, &safe_ns);
+		if (l->workers > 1)
+			busy |= merge_rings(w, now_ns, phase == PHASE_FINISH, &safe_ns);
 		if (safe_ns >= w->tick_ns + WHEEL_TICK_NS)
 			tick(w, safe_ns);
 		if (busy) {
@@ -467,8 +509,8 @@ int live_worker_init(struct live_worker *w, struct live *l, unsigned index, stru
 		return error_set(e, -ENOMEM, "no memory for a worker");
 	memset(w->from, 0, l->workers * sizeof *w->from);
 	int r = 0;
-	for (unsigned i = 0; i < l->workers && r == 0; i++)
-		r = i == index ? 0 : outbox_init(&w->from[i], l->settings.live.handover_bytes);
+	for (unsigned i = 0; i < l->workers && l->workers > 1 && r == 0; i++)
+		r = outbox_init(&w->from[i], l->settings.live.handover_bytes);
 	if (r == 0)
 		r = outbox_init(&w->outbox, l->settings.live.record_bytes);
 	if (r == 0)

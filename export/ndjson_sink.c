@@ -100,6 +100,8 @@ int export_ndjson_new(struct sink **ret_sink, const struct export_ndjson_options
 		sink_free(&n->sink);
 		return r;
 	}
+	for (unsigned i = 0; i < n->output_count; i++)
+		n->output[i].abandoned = &n->sink.abandoned;
 	*ret_sink = &n->sink;
 	return 0;
 }

@@ -44,6 +44,9 @@ static void write_all(struct output *o, const char *data, size_t len)
 		if (n >= 0) {
 			data += n;
 			len -= (size_t)n;
+		} else if (o->abandoned && atomic_load_explicit(o->abandoned, memory_order_relaxed)) {
+			fail(o, ECANCELED);
+			return;
 		} else if (errno == EAGAIN) {
 			/* someone made this descriptor non-blocking; it may be shared, so it is left as it is */
 			poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1, -1);

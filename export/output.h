@@ -18,6 +18,7 @@ struct output {
 	size_t len;
 	EVP_MD_CTX *digest; /* or NULL */
 	atomic_int *stop;
+	const _Atomic bool *abandoned; /* or NULL: once true, a write that a signal interrupts fails */
 };
 
 /* fd stays the caller's unless `owned`; name is copied. 0 or -ENOMEM with e. */

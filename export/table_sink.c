@@ -416,6 +416,7 @@ int export_table_new(struct sink **ret_sink, const struct export_table_options *
 		sink_free(&t->sink);
 		return error_set(e, r, "no memory for the table");
 	}
+	t->output.abandoned = &t->sink.abandoned;
 	*ret_sink = &t->sink;
 	return 0;
 }

@@ -28,6 +28,7 @@ struct sink_ops {
 
 struct sink {
 	const struct sink_ops *ops;
+	_Atomic bool abandoned; /* a write that a signal interrupted is not to be tried again */
 };
 
 #endif
