@@ -65,7 +65,18 @@ struct message {
 	uint8_t status; /* enum message_status of the response */
 	bool has_code, has_affected_rows;
 	int32_t code;
+	uint32_t owner; /* the session layer's: the flow that it belongs to */
 	uint64_t affected_rows;
+	/* The texts put so far, one behind the other: a message_text_head, then the bytes, or a pointer to them. Only
+	 * message.c and the session layer look at them; a layer that wants to see each text leaves text_room 0. */
+	uint8_t *text;
+	uint32_t text_len, text_room;
+};
+
+struct message_text_head {
+	uint8_t field;    /* enum request_field; 0x80 | index of an attribute */
+	uint8_t constant; /* a pointer to bytes of the program follows instead of the bytes */
+	uint16_t len;
 };
 
 struct dissect;
@@ -102,6 +113,7 @@ struct dissect {
 	const struct dissector *become; /* set by dissect_become() */
 	enum dissect_side side;         /* who sent the bytes at hand: SIDE_CLIENT or SIDE_SERVER */
 	bool midstream, failed, keep;
+	uint32_t owner;            /* the session layer's: of the flow at hand */
 	size_t feed_from, feed_to; /* set before dissect_feed(): the bytes at hand that what is fed comes out of */
 };
 
@@ -168,12 +180,14 @@ static inline void dissect_unpaired(struct dissect *d, struct message *m)
 
 /* A text field of the request record (REQUEST_request_type, …); copied, cut at the limit. A second put replaces the
  * first. */
-static inline void message_put(struct dissect *d, struct message *m, enum request_field field, const void *data,
-			       size_t len)
-{
-	if (m)
-		d->calls->put_text(d, m, field, data, len);
-}
+void message_put(struct dissect *d, struct message *m, enum request_field field, const void *data, size_t len);
+
+/* The same of bytes that last as long as the program does: a literal, a constant table. They need not be copied. */
+void message_put_constant(struct dissect *d, struct message *m, enum request_field field, struct text t);
+
+/* Room for a text of exactly `len` bytes, which the caller then writes; NULL where it would have to be cut or room must
+ * be made: then message_put() does it. */
+char *message_reserve(struct dissect *d, struct message *m, enum request_field field, size_t len);
 
 static inline void message_put_text(struct dissect *d, struct message *m, enum request_field field, struct text t)
 {
@@ -184,8 +198,7 @@ static inline void message_put_text(struct dissect *d, struct message *m, enum r
 static inline void message_put_attribute(struct dissect *d, struct message *m, unsigned index, const void *data,
 					 size_t len)
 {
-	if (m)
-		d->calls->put_text(d, m, 0x80u | index, data, len);
+	message_put(d, m, (enum request_field)(0x80u | index), data, len);
 }
 
 static inline void message_set_code(struct message *m, int32_t code)

@@ -81,6 +81,14 @@ static bool take_effect(struct dissect *d, struct redis *r, const struct redis_r
 	return silent;
 }
 
+static inline void note_asked(struct redis *r)
+{
+	if (r->asked)
+		return;
+	r->asked = true;
+	r->mark = r->side[1].retained;
+}
+
 static void begin_request(struct dissect *d, struct redis *r, struct redis_side *s, size_t at,
 			  const struct redis_request *q)
 {
@@ -102,10 +110,7 @@ static void begin_request(struct dissect *d, struct redis *r, struct redis_side 
 	message_put(d, s->message, REQUEST_request_type, q->type, q->type_len);
 	message_put(d, s->message, REQUEST_request_resource, q->resource, q->resource_len);
 	message_put(d, s->message, REQUEST_endpoint, q->type, q->type_len);
-	if (!r->asked) {
-		r->asked = true;
-		r->mark = r->side[1].retained;
-	}
+	note_asked(r);
 }
 
 void redis_end_request(struct dissect *d, struct redis_side *s, size_t at)
@@ -155,10 +160,64 @@ static enum redis_step parse_inline(struct dissect *d, struct redis *r, struct r
 	return REDIS_STEP_ON;
 }
 
+static void put_plain_resource(struct dissect *d, struct message *m, const struct redis_plain *q, size_t len)
+{
+	char text[DISSECT_TEXT_MAX], *room = message_reserve(d, m, REQUEST_request_resource, len);
+	char *to = room ? room : text;
+	text_copy(to, q->name.at, q->name.len);
+	to += q->name.len;
+	for (uint32_t i = 0; i < q->keys; i++) {
+		*to++ = ' ';
+		text_copy(to, q->key[i].at, q->key[i].len);
+		to += q->key[i].len;
+	}
+	if (unlikely(!room))
+		message_put(d, m, REQUEST_request_resource, text, len);
+}
+
+/* A request as nearly all are. False: it is not one. */
+static bool parse_plain(struct dissect *d, struct redis *r, struct redis_side *s, const uint8_t *data, size_t *at,
+			size_t len)
+{
+	struct redis_plain q;
+	if (r->reply_off || r->reply_skip || d->settings->obfuscate >> OBFUSCATE_REDIS & 1 ||
+	    !redis_plain_read(data + *at, min_of(len - *at, (size_t)REDIS_HEAD_MAX), &q))
+		return false;
+	size_t shown = q.name.len;
+	for (uint32_t i = 0; i < q.keys; i++)
+		shown += 1 + q.key[i].len;
+	if (shown > d->settings->text_max)
+		return false;
+	struct message *m = s->message = dissect_begin(d, MESSAGE_REQUEST, 0, *at);
+	r->owed++;
+	redis_put_version(d, r, m);
+	put_db(d, r, m);
+	message_put_constant(d, m, REQUEST_request_type, q.name);
+	message_put_constant(d, m, REQUEST_endpoint, q.name);
+	put_plain_resource(d, m, &q, shown);
+	note_asked(r);
+	*at += q.used;
+	const uint8_t *next;
+	while (q.left && (next = redis_plain_string(data + *at, data + len))) {
+		*at = (size_t)(next - data);
+		q.left--;
+	}
+	if (likely(!q.left)) {
+		redis_end_request(d, s, *at);
+	} else {
+		s->arguments = q.left;
+		redis_enter(s, REDIS_PHASE_ARGUMENTS);
+	}
+	return true;
+}
+
 enum redis_step redis_parse_request(struct dissect *d, struct redis *r, struct redis_side *s, const uint8_t *data,
 				    size_t *at, size_t len)
 {
 	struct redis_request q;
+	while (likely(*at < len && parse_plain(d, r, s, data, at, len)))
+		if (s->phase != REDIS_PHASE_START)
+			return REDIS_STEP_ON;
 	while (*at < len && (data[*at] == '\r' || data[*at] == '\n'))
 		++*at;
 	if (*at == len || len - *at < s->wanted)

@@ -22,7 +22,7 @@ enum keys {
 enum { CONTAINER = 1, COMMON = 2 /* other protocols have a command of this name */ };
 
 struct command {
-	char name[NAME_SIZE]; /* padded with zeros */
+	_Alignas(8) char name[NAME_SIZE]; /* padded with zeros */
 	uint8_t keys, flags, effect;
 };
 
@@ -291,35 +291,47 @@ static char ascii_upper(char c)
 	return (uint8_t)(c - 'a') < 26 ? (char)(c & ~0x20) : c;
 }
 
-/* In the order of memcmp(), eight bytes at a time. */
-static int compare_names(const char *a, const char *b)
+/* Up to 8 bytes as they would lie in memory with zeros behind them. n is not 0. */
+static inline uint64_t load_padded(const char *p, size_t n)
 {
-	for (unsigned i = 0; i < NAME_SIZE; i += 8) {
-		uint64_t x = load_be64(a + i), y = load_be64(b + i);
-		if (x != y)
-			return x < y ? -1 : 1;
-	}
-	return 0;
+	if (n >= 8)
+		return load_le64(p);
+	if (n >= 4)
+		return load_le32(p) | (uint64_t)load_le32(p + n - 4) << 8 * (n - 4);
+	return (uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << 8 * (n / 2) | (uint64_t)(uint8_t)p[n - 1] << 8 * (n - 1);
+}
+
+/* Eight characters at a time. */
+static inline uint64_t upper8(uint64_t x)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	uint64_t low = x & ~high;
+	uint64_t is_lower = (low + (0x80 - 'a') * ones) & ~(low + (0x7f - 'z') * ones) & ~x & high;
+	return x - (is_lower >> 2);
 }
 
 static const struct command *command_find(struct text word)
 {
-	char name[NAME_SIZE] = {0};
+	uint64_t name[NAME_SIZE / 8] = {0};
 	if (!word.len || word.len >= NAME_SIZE)
 		return NULL;
-	for (uint32_t i = 0; i < word.len; i++)
-		name[i] = ascii_upper(word.at[i]);
+	for (uint32_t i = 0; i < word.len; i += 8)
+		name[i / 8] = upper8(load_padded(word.at + i, word.len - i));
+	/* The order of the table is that of the names' first eight bytes as a big-endian number, and few share those.
+	 */
+	uint64_t key = __builtin_bswap64(name[0]);
 	size_t low = 0, high = array_size(commands);
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		int order = compare_names(name, commands[middle].name);
-		if (!order)
-			return &commands[middle];
-		if (order < 0)
-			high = middle;
-		else
+		if (load_be64(commands[middle].name) < key)
 			low = middle + 1;
+		else
+			high = middle;
 	}
+	const struct command *c = commands + low;
+	for (; c < commands + array_size(commands) && load_le64(c->name) == name[0]; c++)
+		if (load_le64(c->name + 8) == name[1] && load_le64(c->name + 16) == name[2])
+			return c;
 	return NULL;
 }
 
@@ -354,6 +366,81 @@ int redis_number_read(const uint8_t *p, size_t n, bool minus, uint64_t *ret)
 		return 0;
 	*ret = negative ? UINT64_MAX : value;
 	return p[i + 1] == '\n' ? (int)i + 2 : -1;
+}
+
+/* A type and a number of at most nine digits. Returns what is behind it; NULL where it is not whole, or not so. */
+static inline const uint8_t *plain_number(const uint8_t *p, const uint8_t *end, uint8_t type, uint64_t *ret)
+{
+	if (end - p < 4 || *p != type)
+		return NULL;
+	uint64_t value = 0;
+	const uint8_t *q = p + 1;
+	for (; q < end && ascii_is_digit(*q); q++)
+		value = value * 10 + (*q - '0');
+	*ret = value;
+	return end - q >= 2 && q[0] == '\r' && q[1] == '\n' && q > p + 1 && q <= p + 10 ? q + 2 : NULL;
+}
+
+/* How many of the arguments are keys, and how many values stand behind each. False: it is not that simple. */
+static bool plain_keys(const struct command *c, uint32_t *ret_keys, uint32_t *ret_between)
+{
+	*ret_between = c->keys == KEYS_EVERY_SECOND;
+	switch ((enum keys)c->keys) {
+	case KEYS_NONE:
+		*ret_keys = 0;
+		return true;
+	case KEYS_FIRST:
+		*ret_keys = 1;
+		return true;
+	case KEYS_TWO:
+		*ret_keys = 2;
+		return true;
+	case KEYS_ALL:
+	case KEYS_EVERY_SECOND:
+		*ret_keys = UINT32_MAX;
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool redis_plain_read(const uint8_t *p, size_t n, struct redis_plain *ret)
+{
+	const uint8_t *end = p + n, *q = p;
+	uint64_t count, len;
+	uint32_t keys, between;
+	if (!(q = plain_number(q, end, '*', &count)) || !count || !(q = plain_number(q, end, '$', &len)) ||
+	    len + 2 > (uint64_t)(end - q))
+		return false;
+	const struct command *c = command_find(text_make(q, (size_t)len));
+	if (!c || c->flags & CONTAINER || c->effect || !plain_keys(c, &keys, &between))
+		return false;
+	ret->name = text_make(c->name, (size_t)len);
+	ret->left = (uint32_t)count - 1;
+	ret->keys = 0;
+	q += len + 2;
+	while (keys-- && ret->left) {
+		if (ret->keys == REDIS_PLAIN_KEYS || !(q = plain_number(q, end, '$', &len)) ||
+		    len + 2 > (uint64_t)(end - q))
+			return false;
+		ret->key[ret->keys++] = text_make(q, (size_t)len);
+		q += len + 2;
+		ret->left--;
+		if (between && ret->left) {
+			if (!(q = redis_plain_string(q, end)))
+				return false;
+			ret->left--;
+		}
+	}
+	ret->used = (size_t)(q - p);
+	return true;
+}
+
+const uint8_t *redis_plain_string(const uint8_t *p, const uint8_t *end)
+{
+	uint64_t len;
+	const uint8_t *q = plain_number(p, end, '$', &len);
+	return q && len + 2 <= (uint64_t)(end - q) ? q + len + 2 : NULL;
 }
 
 /* ---- one argument after the other ---- */

@@ -15,6 +15,7 @@ enum {
 	REDIS_WORD_MAX = 32,                      /* a command's name */
 	REDIS_TYPE_MAX = 2 * REDIS_WORD_MAX + 1,
 	REDIS_ARGUMENTS_MAX = INT32_MAX,
+	REDIS_PLAIN_KEYS = 16,
 };
 _Static_assert((int)REDIS_HEAD_MAX < (int)DISSECT_BUFFER_MAX, "buffer");
 
@@ -67,6 +68,21 @@ enum redis_read {
 	REDIS_READ_MORE,
 	REDIS_READ_BAD,
 };
+
+/* What nearly all requests are: an array whose command has no effect on the connection, and few keys at places that do
+ * not depend on other arguments. */
+struct redis_plain {
+	struct text name; /* a constant, in capitals */
+	size_t used;      /* bytes read */
+	uint32_t left;    /* arguments not read */
+	uint32_t keys;
+	struct text key[REDIS_PLAIN_KEYS];
+};
+
+/* False: it is something else, or not whole; redis_request_read() tells. */
+bool redis_plain_read(const uint8_t *p, size_t n, struct redis_plain *ret);
+/* Behind a string that is whole; NULL where redis_number_read() has to tell. */
+const uint8_t *redis_plain_string(const uint8_t *p, const uint8_t *end);
 
 /* A request that begins with '*'. `cut`: no more bytes will be offered, it does with these. */
 enum redis_read redis_request_read(const uint8_t *p, size_t n, bool cut, const struct dissect_settings *settings,

@@ -4,6 +4,7 @@
 enum {
 	ERROR_BYTES_MAX = 1024, /* of a blob error */
 	CHANNEL_MAX = 256,
+	PLAIN_LINE_MAX = 12, /* ":" or "$", at most nine digits, and the line end */
 };
 
 #define STREAMED UINT32_MAX /* an aggregate without a count */
@@ -364,12 +365,83 @@ static void note_version(struct redis *r, const struct redis_value *v)
 		r->version = r->version_confirmed = 2;
 }
 
+/* The first line of a value as nearly all are: its type and what it says, without the line end. 0: it is not so, or not
+ * whole. */
+static inline size_t plain_line(const uint8_t *p, size_t n, struct text *ret)
+{
+	const uint8_t *end = p + min_of(n, (size_t)PLAIN_LINE_MAX);
+	if (n < 4)
+		return 0;
+	if (*p == '+') {
+		if (n < 5 || memcmp(p, "+OK\r\n", 5) != 0)
+			return 0;
+		*ret = TEXT("OK");
+		return 5;
+	}
+	if (*p != ':' && *p != '$')
+		return 0;
+	const uint8_t *q = p + 1;
+	while (q < end && ascii_is_digit(*q))
+		q++;
+	if (end - q < 2 || q == p + 1 || q[0] != '\r' || q[1] != '\n')
+		return 0;
+	*ret = text_make(p + 1, (size_t)(q - p) - 1);
+	return (size_t)(q - p) + 2;
+}
+
+/* A reply as nearly all are: +OK, an integer or a string, to a request that has no effect on the connection. False: it
+ * is not one. */
+static bool parse_plain(struct dissect *d, struct redis *r, struct redis_side *s, const uint8_t *data, uint64_t *at,
+			size_t len)
+{
+	struct text line;
+	size_t size = plain_line(data + *at, len - *at, &line);
+	uint8_t type = data[*at];
+	if (!size || r->monitoring || r->unsure || r->confirmations || r->subscribe_owed || s->lossy ||
+	    d->settings->obfuscate >> OBFUSCATE_REDIS & 1)
+		return false;
+	const struct message *request = dissect_pending(d, 0);
+	if (request && redis_tag_effect(request) != REDIS_NO_EFFECT)
+		return false;
+	r->owed -= r->owed > 0;
+	r->exec = false;
+	r->confirmation = REDIS_NO_EFFECT;
+	struct message *m = s->message = dissect_begin(d, MESSAGE_RESPONSE, 0, (size_t)*at);
+	message_set_status(m, STATUS_OK);
+	*at += size;
+	if (type == '+') {
+		message_put_constant(d, m, REQUEST_response_result, line);
+	} else if (type == ':') {
+		message_put_text(d, m, REQUEST_response_result, line);
+	} else {
+		char text[PLAIN_LINE_MAX + 8] = "bulk(";
+		uint64_t count = 0;
+		for (uint32_t i = 0; i < line.len; i++) {
+			count = count * 10 + (uint8_t)(line.at[i] - '0');
+			text[5 + i] = line.at[i];
+		}
+		text[5 + line.len] = ')';
+		message_put(d, m, REQUEST_response_result, text, line.len + 6);
+		*at += count + 2;
+		if (*at > len) {
+			redis_enter(s, REDIS_PHASE_VALUE_END);
+			return true;
+		}
+	}
+	redis_end_response(d, r, (size_t)*at);
+	return true;
+}
+
 /* One value, or its beginning. More than len: skip to there. */
 enum redis_step redis_parse_value(struct dissect *d, struct redis *r, const uint8_t *data, uint64_t *at, size_t len)
 {
 	struct redis_side *s = &r->side[1];
 	struct redis_value v;
 	bool top = !r->depth && !r->after_attribute && !r->chunks;
+	while (likely(top && *at < len && parse_plain(d, r, s, data, at, len)))
+		;
+	if (*at > len)
+		return REDIS_STEP_MORE;
 	while (top && *at < len && (data[*at] == '\n' || data[*at] == '\r'))
 		++*at; /* a master keeps the connection alive so */
 	if (*at == len)

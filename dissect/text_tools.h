@@ -43,6 +43,30 @@ static inline bool ascii_is_token(uint8_t c)
 	return ascii_token_table[c];
 }
 
+/* memcpy() for texts, of which most are so short that its call costs more than they do. */
+static inline void text_copy(void *to, const void *from, size_t n)
+{
+	uint8_t *t = to;
+	const uint8_t *f = from;
+	if (n > 64) {
+		memcpy(t, f, n);
+	} else if (n >= 16) {
+		for (size_t i = 0; i + 16 < n; i += 16)
+			memcpy(t + i, f + i, 16);
+		memcpy(t + n - 16, f + n - 16, 16);
+	} else if (n >= 8) {
+		memcpy(t, f, 8);
+		memcpy(t + n - 8, f + n - 8, 8);
+	} else if (n >= 4) {
+		memcpy(t, f, 4);
+		memcpy(t + n - 4, f + n - 4, 4);
+	} else if (n) {
+		t[0] = f[0];
+		t[n / 2] = f[n / 2];
+		t[n - 1] = f[n - 1];
+	}
+}
+
 /* The first LF among the bytes, or NULL. */
 static inline const uint8_t *text_find_lf(const uint8_t *at, size_t len)
 {

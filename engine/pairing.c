@@ -22,7 +22,7 @@ static int64_t end_ns(const struct sessions *s, size_t at)
 	return at <= s->old_len ? s->old_last_ns : s->now_ns;
 }
 
-static struct ip_address ip_of(const struct flow_key *k, unsigned end)
+static inline struct ip_address ip_of(const struct flow_key *k, unsigned end)
 {
 	struct ip_address a = {.version = k->ip_version};
 	memcpy(a.at, k->address[end], sizeof a.at);
@@ -31,38 +31,43 @@ static struct ip_address ip_of(const struct flow_key *k, unsigned end)
 
 /* The dissector's message, unless it has left already (a dissector may keep a pointer too long; it must not hurt
  * others). */
-static struct slot *slot_of(const struct sessions *s, struct message *m)
+static inline struct slot *slot_of(const struct sessions *s, struct message *m)
 {
 	struct slot *slot = (struct slot *)(void *)m;
-	return slot->owner == s->flow->l7 ? slot : NULL;
+	return slot->m.owner == s->dissect.owner ? slot : NULL;
 }
 
-static void slot_free(struct sessions *s, struct slot *slot)
+static inline void slot_free(struct sessions *s, struct slot *slot)
 {
-	slot->owner = POOL_NONE;
+	slot->m.owner = 0;
 	uint8_t shard = s->flow->shard;
-	block_give(&s->blocks, shard, &slot->text);
-	pool_give(&s->slots, &s->slot_quota[shard], pool_index(&s->slots, slot));
+	if (slot->text.index != POOL_NONE)
+		block_give(&s->blocks, shard, &slot->text);
+	pool_give(&s->slots, &s->slot_quota[shard], slot_index(s, slot));
 }
 
-static struct slot *slot_new(struct sessions *s)
+/* The times and places are for the caller to set. */
+static inline struct slot *slot_new(struct sessions *s, enum slot_flag flags)
 {
 	uint32_t index = pool_take(&s->slots, &s->slot_quota[s->flow->shard]);
-	if (index == POOL_NONE) {
+	if (unlikely(index == POOL_NONE)) {
 		s->counters.slots_refused++;
+		flow_mark_truncated(s->flow);
 		return NULL;
 	}
 	struct slot *slot = slot_at(s, index);
-	memset(slot, 0, sizeof *slot);
+	slot->m =
+	    (struct message){.owner = s->dissect.owner, .text = slot->own_text, .text_room = sizeof slot->own_text};
 	slot->next = slot->prev = POOL_NONE;
 	slot->text = BLOCK_NONE;
-	slot->owner = s->flow->l7;
+	slot->gap_bytes = 0;
+	slot->flags = (uint8_t)flags;
 	return slot;
 }
 
 static void list_append(struct sessions *s, struct conn *c, struct slot *slot)
 {
-	uint32_t index = pool_index(&s->slots, slot);
+	uint32_t index = slot_index(s, slot);
 	slot->prev = c->pending_tail;
 	slot->next = POOL_NONE;
 	if (c->pending_tail == POOL_NONE)
@@ -88,87 +93,129 @@ static void list_remove(struct sessions *s, struct conn *c, struct slot *slot)
 	slot->flags &= (uint8_t)~SLOT_LISTED;
 }
 
-static void put_texts(const struct sessions *s, const struct slot *slot, struct request_record *r)
+static void put_attribute(const struct sessions *s, struct request_record *r, unsigned index, struct text value)
 {
 	const struct dissect_attribute *attributes = s->conn->dissector ? s->conn->dissector->attributes : NULL;
-	const uint8_t *at = slot->text_len ? block_at(&s->blocks, slot->text) : NULL;
-	const uint8_t *end = at + slot->text_len;
+	if (!attributes)
+		return;
+	struct attribute a = {attributes[index].name, value, attributes[index].number};
+	unsigned i = 0;
+	while (i < r->attributes.count && r->attributes.at[i].name != a.name)
+		i++;
+	if (i == RECORD_ATTRIBUTES)
+		return;
+	r->attributes.at[i] = a;
+	if (i == r->attributes.count)
+		r->attributes.count++;
+}
+
+/* Returns the bits of what was there. */
+static uint64_t put_texts(const struct sessions *s, const struct slot *slot, struct request_record *r)
+{
+	const uint8_t *at = slot->m.text, *end = at + slot->m.text_len;
+	uint64_t present = 0;
 	r->attributes.count = 0;
 	while (at < end) {
-		unsigned field = at[0];
-		uint32_t len = load_le16(at + 2);
-		struct text value = {(const char *)at + 4, len};
-		at += 4 + len;
-		if (field & 0x80) {
-			if (!attributes)
-				continue;
-			struct attribute a = {attributes[field & 0x7f].name, value, attributes[field & 0x7f].number};
-			unsigned i = 0;
-			while (i < r->attributes.count && r->attributes.at[i].name != a.name)
-				i++;
-			if (i == RECORD_ATTRIBUTES)
-				continue;
-			r->attributes.at[i] = a;
-			if (i == r->attributes.count)
-				r->attributes.count++;
-			request_record_mark(r, attributes);
+		struct message_text_head h;
+		memcpy(&h, at, sizeof h);
+		at += sizeof h;
+		const char *text = (const char *)at;
+		if (h.constant) {
+			memcpy(&text, at, sizeof text);
+			at += sizeof text;
 		} else {
-			memcpy((char *)r + request_fields[field].offset, &value, sizeof value);
-			r->present |= UINT64_C(1) << field;
+			at += h.len;
+		}
+		if (unlikely(h.field & 0x80)) {
+			put_attribute(s, r, h.field & 0x7f, (struct text){text, h.len});
+		} else {
+			struct text *to = (struct text *)(void *)((char *)r + request_fields[h.field].offset);
+			to->at = text;
+			to->len = h.len;
+			present |= UINT64_C(1) << h.field;
 		}
 	}
+	return r->attributes.count ? present | UINT64_C(1) << REQUEST_attributes : present;
+}
+
+#define BIT(field) (UINT64_C(1) << REQUEST_##field)
+
+/* What all records of a flow have in common. */
+#define FLOW_BITS                                                                                                      \
+	(BIT(flow_id) | BIT(client_ip) | BIT(server_ip) | BIT(client_port) | BIT(server_port) | BIT(l7_protocol) |     \
+	 BIT(signal_source))
+
+static void put_flow(struct sessions *s, struct conn *c)
+{
+	const struct flow_key *k = &s->flow->key;
+	struct request_record *r = &s->record;
+	if (!c->flow_id)
+		c->flow_id = flow_id(s->table, s->flow);
+	s->record_conn = c;
+	r->flow_id = c->flow_id;
+	r->client_ip = ip_of(k, c->client);
+	r->server_ip = ip_of(k, !c->client);
+	r->client_port = k->port[c->client];
+	r->server_port = k->port[!c->client];
+	r->l7_protocol = c->title;
+	r->signal_source = "packet";
 }
 
 /* The record leaves. The slot is gone afterwards. */
 static void finish(struct sessions *s, struct slot *slot)
 {
 	struct conn *c = s->conn;
-	struct request_record r;
+	struct request_record *r = &s->record;
 	bool request = slot->flags & SLOT_HAS_REQUEST, response = slot->flags & SLOT_HAS_RESPONSE;
 
 	if (slot->flags & SLOT_LISTED)
 		list_remove(s, c, slot);
-	r.present = 0;
-	put_texts(s, slot, &r);
-	request_record_set(&r, flow_id, flow_id(s->table, s->flow));
-	const struct flow_key *k = &s->flow->key;
-	request_record_set(&r, client_ip, ip_of(k, c->client));
-	request_record_set(&r, server_ip, ip_of(k, !c->client));
-	request_record_set(&r, client_port, k->port[c->client]);
-	request_record_set(&r, server_port, k->port[!c->client]);
-	request_record_set(&r, l7_protocol, c->title);
-	request_record_set(&r, signal_source, "packet");
-	request_record_set(&r, start_time, request ? slot->request_ns : slot->response_ns);
-	request_record_set(&r, end_time, response ? slot->response_end_ns : slot->request_end_ns);
-	request_record_set(&r, type, request ? response ? "session" : "request" : "response");
+	if (s->record_conn != c)
+		put_flow(s, c);
+	uint64_t present =
+	    FLOW_BITS | put_texts(s, slot, r) | BIT(start_time) | BIT(end_time) | BIT(type) | BIT(response_status);
+	uint64_t seq_bits = s->flow->key.protocol == 6 ? BIT(req_tcp_seq) | BIT(resp_tcp_seq) : 0;
+	r->start_time = request ? slot->request_ns : slot->response_ns;
+	r->end_time = response ? slot->response_end_ns : slot->request_end_ns;
+	r->type = request ? response ? "session" : "request" : "response";
+	r->response_status = status_names[slot->flags & SLOT_TIMEOUT ? STATUS_TIMEOUT : slot->m.status];
 	if (request && response) {
-		request_record_set(&r, duration_ns, max_of(slot->response_end_ns - slot->request_ns, INT64_C(0)));
-		request_record_set(&r, first_byte_ns, max_of(slot->response_ns - slot->request_ns, INT64_C(0)));
+		r->duration_ns = max_of(slot->response_end_ns - slot->request_ns, INT64_C(0));
+		r->first_byte_ns = max_of(slot->response_ns - slot->request_ns, INT64_C(0));
+		present |= BIT(duration_ns) | BIT(first_byte_ns);
 	}
-	request_record_set(&r, response_status,
-			   status_names[slot->flags & SLOT_TIMEOUT ? STATUS_TIMEOUT : slot->m.status]);
-	if (slot->m.has_code)
-		request_record_set(&r, response_code, slot->m.code);
-	if (slot->m.has_affected_rows)
-		request_record_set(&r, sql_affected_rows, slot->m.affected_rows);
-	bool tcp = k->protocol == 6;
 	if (request) {
-		request_record_set(&r, request_length, slot->request_len);
-		if (tcp)
-			request_record_set(&r, req_tcp_seq, slot->request_seq);
+		r->request_length = slot->flags & SLOT_REQUEST_DONE ? slot->request_len : 0;
+		r->req_tcp_seq = slot->request_seq;
+		present |= BIT(request_length) | (seq_bits & BIT(req_tcp_seq));
 	}
 	if (response) {
-		request_record_set(&r, response_length, slot->response_len);
-		if (tcp)
-			request_record_set(&r, resp_tcp_seq, slot->response_seq);
+		r->response_length = slot->flags & SLOT_RESPONSE_DONE ? slot->response_len : 0;
+		r->resp_tcp_seq = slot->response_seq;
+		present |= BIT(response_length) | (seq_bits & BIT(resp_tcp_seq));
 	}
-	if (slot->gap_bytes)
-		request_record_set(&r, gap_bytes, slot->gap_bytes);
-	if (slot->flags & SLOT_TRUNCATED)
-		request_record_set(&r, truncated, true);
-	if (c->midstream)
-		request_record_set(&r, midstream, true);
-	s->emit(s->emit_ctx, s->flow, &r);
+	if (slot->m.has_code) {
+		r->response_code = slot->m.code;
+		present |= BIT(response_code);
+	}
+	if (slot->m.has_affected_rows) {
+		r->sql_affected_rows = slot->m.affected_rows;
+		present |= BIT(sql_affected_rows);
+	}
+	if (unlikely(slot->gap_bytes)) {
+		r->gap_bytes = slot->gap_bytes;
+		present |= BIT(gap_bytes);
+	}
+	if (unlikely(slot->flags & SLOT_TRUNCATED)) {
+		r->truncated = true;
+		present |= BIT(truncated);
+	}
+	if (unlikely(c->midstream)) {
+		r->midstream = true;
+		present |= BIT(midstream);
+	}
+	r->present = present;
+	s->emit(s->emit_ctx, s->flow, r);
 	slot_free(s, slot);
 }
 
@@ -231,11 +278,13 @@ static void begin_epoch(struct sessions *s, struct conn *c, uint64_t first)
 /* Keeps in mind how this client behaves, and finds the moment from which pairing can be trusted again. */
 static void watch_client(struct sessions *s, struct conn *c)
 {
+	bool first = c->request_next == 1;
+	bool same_burst = !first && s->has_ack && s->ack == c->last_request_ack;
+	if (same_burst && c->deep && c->synced && c->barrier == NO_BARRIER && !c->lost_requests)
+		return; /* one more of many at a time */
 	sessions_catch_up(s, s->flow, c, !s->direction);
 	const struct half *server = &c->half[!s->direction];
 	bool owed = c->pending_count || server->open != POOL_NONE;
-	bool first = c->request_next == 1;
-	bool same_burst = !first && s->has_ack && s->ack == c->last_request_ack;
 
 	/* The client has received what was not seen here, or not yet: nothing can be told until it is known which. */
 	bool unseen =
@@ -266,37 +315,39 @@ static void watch_client(struct sessions *s, struct conn *c)
 	c->last_request_ack = s->ack;
 }
 
+/* What of a direction was lost so far. */
+static inline uint64_t gap_bytes(const struct sessions *s, unsigned direction)
+{
+	return likely(!flow_has_gaps(s->flow)) ? 0 : flow_gap_bytes(s->table, s->flow, direction);
+}
+
 static struct message *begin_request(struct sessions *s, uint64_t id, size_t at)
 {
 	struct conn *c = s->conn;
 	struct half *h = &c->half[s->direction];
-	if (h->open != POOL_NONE)
+	if (unlikely(h->open != POOL_NONE))
 		pairing_cut(s, s->direction);
 	uint64_t number = c->request_next++;
-	bool in_order = c->dissector->pairing == PAIR_IN_ORDER;
-	if (in_order)
+	bool by_id = c->dissector->pairing == PAIR_BY_ID;
+	if (c->dissector->pairing == PAIR_IN_ORDER)
 		watch_client(s, c);
 	c->requests++;
-	struct slot *slot = slot_new(s);
-	if (!slot) {
-		flow_mark_truncated(s->flow);
+	struct slot *slot = slot_new(s, SLOT_HAS_REQUEST);
+	if (unlikely(!slot))
 		return NULL;
-	}
-	slot->flags = SLOT_HAS_REQUEST;
-	slot->id = id;
-	slot->number = number;
+	slot->id = by_id ? id : number;
 	slot->request_ns = slot->request_end_ns = begin_ns(s, at);
-	slot->request_offset = s->offset + at;
+	slot->request_len = s->offset + at;
 	slot->request_seq = slot->request_end_seq = s->seq + (uint32_t)at;
 	slot->request_ack = s->ack;
-	slot->gap_before = flow_gap_bytes(s->table, s->flow, s->direction);
-	if (c->pending_count < s->settings.outstanding_max) {
+	slot->gap_before = gap_bytes(s, s->direction);
+	if (likely(c->pending_count < s->settings.outstanding_max)) {
 		list_append(s, c, slot);
 	} else {
 		slot->flags |= SLOT_UNPAIRED | SLOT_TRUNCATED;
 		s->counters.outstanding_exceeded++;
 	}
-	h->open = pool_index(&s->slots, slot);
+	h->open = slot_index(s, slot);
 	return &slot->m;
 }
 
@@ -308,7 +359,7 @@ static struct slot *match(struct sessions *s, uint64_t id, uint32_t seq, bool be
 	struct conn *c = s->conn;
 	struct slot *head = c->pending_head == POOL_NONE ? NULL : slot_at(s, c->pending_head);
 
-	if (c->dissector->pairing == PAIR_BY_ID) {
+	if (unlikely(c->dissector->pairing == PAIR_BY_ID)) {
 		for (uint32_t i = c->pending_head; i != POOL_NONE;) {
 			struct slot *slot = slot_at(s, i);
 			if (slot->id == id && !(slot->flags & SLOT_RESPONSE_DONE))
@@ -376,12 +427,9 @@ static struct message *begin_response(struct sessions *s, uint64_t id, size_t at
 		slot = NULL;
 	}
 	if (!slot) {
-		slot = slot_new(s);
-		if (!slot) {
-			flow_mark_truncated(s->flow);
+		slot = slot_new(s, SLOT_UNPAIRED);
+		if (!slot)
 			return NULL;
-		}
-		slot->flags = SLOT_UNPAIRED;
 	} else {
 		int64_t rrt_ns = max_of(ns - slot->request_ns, INT64_C(0));
 		c->rrt_sum_ns += rrt_ns;
@@ -390,24 +438,26 @@ static struct message *begin_response(struct sessions *s, uint64_t id, size_t at
 	}
 	slot->flags |= SLOT_HAS_RESPONSE;
 	slot->response_ns = slot->response_end_ns = ns;
-	slot->response_offset = s->offset + at;
+	slot->response_len = s->offset + at;
 	slot->response_seq = s->seq + (uint32_t)at;
-	slot->gap_before = flow_gap_bytes(s->table, s->flow, s->direction);
-	h->open = pool_index(&s->slots, slot);
+	slot->gap_before = gap_bytes(s, s->direction);
+	h->open = slot_index(s, slot);
 	return &slot->m;
 }
 
 static struct message *call_begin(struct dissect *d, enum message_kind kind, uint64_t id, size_t at)
 {
 	struct sessions *s = of(d);
-	if (s->nested)
+	if (unlikely(s->nested))
 		at = d->feed_from;
 	return kind == MESSAGE_REQUEST ? begin_request(s, id, at) : begin_response(s, id, at);
 }
 
 /* The bytes that were lost since the message began belong to it. */
-static uint64_t note_gap(struct sessions *s, struct slot *slot, unsigned direction)
+static inline uint64_t note_gap(struct sessions *s, struct slot *slot, unsigned direction)
 {
+	if (likely(!flow_has_gaps(s->flow)))
+		return 0;
 	uint64_t missing = flow_gap_bytes(s->table, s->flow, direction) - slot->gap_before;
 	slot->gap_bytes += missing;
 	return missing;
@@ -432,31 +482,46 @@ static void call_end(struct dissect *d, struct message *m, enum message_kind kin
 {
 	struct sessions *s = of(d);
 	struct slot *slot = slot_of(s, m);
-	if (!slot)
+	if (unlikely(!slot))
 		return;
-	if (s->nested)
+	if (unlikely(s->nested))
 		at = d->feed_to;
 	int64_t ns = end_ns(s, at);
 	uint64_t offset = s->offset + at;
 	struct half *h = &s->conn->half[s->direction];
 
-	if (h->open == pool_index(&s->slots, slot))
+	if (likely(h->open == slot_index(s, slot)))
 		h->open = POOL_NONE;
 	note_gap(s, slot, s->direction);
 	if (kind == MESSAGE_REQUEST) {
 		slot->request_end_ns = ns;
-		slot->request_len = offset - slot->request_offset;
+		slot->request_len = offset - slot->request_len;
 		slot->request_end_seq = s->seq + (uint32_t)at;
 		s->conn->shortest =
 		    (uint32_t)min_of(slot->request_len, (uint64_t)(s->conn->shortest ? s->conn->shortest : UINT32_MAX));
 		end_request(s, slot);
 	} else {
 		slot->response_end_ns = ns;
-		slot->response_len = offset - slot->response_offset;
+		slot->response_len = offset - slot->response_len;
 		end_response(s, slot);
 	}
 }
 
+static int grow_texts(struct sessions *s, struct slot *slot, uint32_t need)
+{
+	struct message *m = &slot->m;
+	bool own = slot->text.index == POOL_NONE;
+	int r = block_grow(&s->blocks, s->flow->shard, &slot->text, own ? 0 : m->text_len, need);
+	if (r < 0)
+		return r;
+	m->text = block_at(&s->blocks, slot->text);
+	m->text_room = BLOCK_SIZE(slot->text.class);
+	if (own)
+		memcpy(m->text, slot->own_text, m->text_len);
+	return 0;
+}
+
+/* What message_put() had no room for, is too long, or belongs to a message that has left. */
 static void call_put(struct dissect *d, struct message *m, unsigned field, const void *data, size_t len)
 {
 	struct sessions *s = of(d);
@@ -468,22 +533,18 @@ static void call_put(struct dissect *d, struct message *m, unsigned field, const
 		len = max;
 		slot->flags |= SLOT_TRUNCATED;
 	}
-	uint32_t need = slot->text_len + 4 + (uint32_t)len;
-	if (slot->text.index == POOL_NONE || need > BLOCK_SIZE(slot->text.class)) {
-		if (block_grow(&s->blocks, s->flow->shard, &slot->text, slot->text_len, need) < 0) {
-			slot->flags |= SLOT_TRUNCATED;
-			s->counters.texts_refused++;
-			return;
-		}
+	struct message_text_head h = {.field = (uint8_t)field, .len = (uint16_t)len};
+	uint32_t need = m->text_len + (uint32_t)sizeof h + (uint32_t)len;
+	if (need > m->text_room && grow_texts(s, slot, need) < 0) {
+		slot->flags |= SLOT_TRUNCATED;
+		s->counters.texts_refused++;
+		return;
 	}
-	uint8_t *at = block_at(&s->blocks, slot->text) + slot->text_len;
-	at[0] = (uint8_t)field;
-	at[1] = 0;
-	at[2] = (uint8_t)len;
-	at[3] = (uint8_t)(len >> 8);
+	uint8_t *at = m->text + m->text_len;
+	memcpy(at, &h, sizeof h);
 	if (len)
-		memcpy(at + 4, data, len);
-	slot->text_len = need;
+		memcpy(at + sizeof h, data, len);
+	m->text_len = need;
 }
 
 static struct message *call_pending(struct dissect *d, uint64_t id)
@@ -523,21 +584,22 @@ static int call_transform(struct dissect *d, unsigned kind, const void *data, si
 static int call_feed(struct dissect *d, const void *data, size_t len)
 {
 	struct sessions *s = of(d);
-	struct half *h = &s->conn->half[s->direction];
-	if (block_grow(&s->blocks, s->flow->shard, &h->inner, h->inner_len, h->inner_len + (uint32_t)len) < 0)
+	struct block *inner = &s->conn->inner[s->direction];
+	uint32_t *inner_len = &s->conn->inner_len[s->direction];
+	if (block_grow(&s->blocks, s->flow->shard, inner, *inner_len, *inner_len + (uint32_t)len) < 0)
 		return -E2BIG;
-	uint8_t *at = block_at(&s->blocks, h->inner);
-	memcpy(at + h->inner_len, data, len);
-	h->inner_len += (uint32_t)len;
+	uint8_t *at = block_at(&s->blocks, *inner);
+	memcpy(at + *inner_len, data, len);
+	*inner_len += (uint32_t)len;
 	s->nested = true;
-	uint64_t n = s->conn->dissector->nested(d, at, h->inner_len);
+	uint64_t n = s->conn->dissector->nested(d, at, *inner_len);
 	s->nested = false;
-	n = min_of(n, (uint64_t)h->inner_len);
-	h->inner_len -= (uint32_t)n;
-	if (h->inner_len)
-		memmove(at, at + n, h->inner_len);
+	n = min_of(n, (uint64_t)*inner_len);
+	*inner_len -= (uint32_t)n;
+	if (*inner_len)
+		memmove(at, at + n, *inner_len);
 	else
-		block_give(&s->blocks, s->flow->shard, &h->inner);
+		block_give(&s->blocks, s->flow->shard, inner);
 	return 0;
 }
 
@@ -554,12 +616,12 @@ void pairing_cut(struct sessions *s, unsigned direction)
 		slot->flags |= SLOT_TRUNCATED;
 	if (direction == c->client) {
 		slot->request_end_ns = h->last_ns;
-		slot->request_len = h->offset + h->len - slot->request_offset;
+		slot->request_len = h->offset + h->len - slot->request_len;
 		slot->request_end_seq = h->next_seq;
 		end_request(s, slot);
 	} else {
 		slot->response_end_ns = h->last_ns;
-		slot->response_len = h->offset + h->len - slot->response_offset;
+		slot->response_len = h->offset + h->len - slot->response_len;
 		end_response(s, slot);
 	}
 }

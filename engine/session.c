@@ -15,11 +15,12 @@ void sessions_prefetch(const struct sessions *s, uint32_t l7)
 		__builtin_prefetch(c + at, 1);
 }
 
-static void give_buffers(struct sessions *s, struct half *h)
+static void give_buffers(struct sessions *s, struct conn *c, unsigned direction)
 {
-	block_give(&s->blocks, s->flow->shard, &h->buffer);
-	block_give(&s->blocks, s->flow->shard, &h->inner);
-	h->len = h->inner_len = 0;
+	uint8_t shard = s->flow->shard;
+	block_give(&s->blocks, shard, &c->half[direction].buffer);
+	block_give(&s->blocks, shard, &c->inner[direction]);
+	c->half[direction].len = c->inner_len[direction] = 0;
 }
 
 static struct conn *conn_of(const struct sessions *s, const struct flow *f)
@@ -40,9 +41,11 @@ static struct conn *conn_new(struct sessions *s, struct flow *f)
 	memset(c, 0, sizeof *c);
 	c->pending_head = c->pending_tail = c->notes_head = c->notes_tail = POOL_NONE;
 	for (unsigned i = 0; i < 2; i++) {
-		c->half[i].buffer = c->half[i].inner = BLOCK_NONE;
+		c->half[i].buffer = c->inner[i] = BLOCK_NONE;
 		c->half[i].open = POOL_NONE;
 	}
+	if (s->record_conn == c)
+		s->record_conn = NULL;
 	c->client = f->client;
 	c->midstream = flow_is_midstream(s->table, f);
 	c->synced = !c->midstream;
@@ -64,10 +67,11 @@ void sessions_catch_up(struct sessions *s, struct flow *f, struct conn *c, unsig
 	h->last_ns = ns;
 }
 
-static void enter(struct sessions *s, struct flow *f, struct conn *c, unsigned direction, int64_t now_ns)
+static inline void enter(struct sessions *s, struct flow *f, struct conn *c, unsigned direction, int64_t now_ns)
 {
 	struct half *h = &c->half[direction];
-	sessions_catch_up(s, f, c, direction);
+	if (unlikely(h->skip))
+		sessions_catch_up(s, f, c, direction);
 	s->flow = f;
 	s->conn = c;
 	s->direction = direction;
@@ -80,6 +84,7 @@ static void enter(struct sessions *s, struct flow *f, struct conn *c, unsigned d
 	s->now_ns = now_ns;
 	s->dissect.state = c->state;
 	s->dissect.side = direction == c->client ? SIDE_CLIENT : SIDE_SERVER;
+	s->dissect.owner = owner_of(f);
 	s->dissect.midstream = c->midstream;
 	s->dissect.become = NULL;
 	s->dissect.failed = s->dissect.keep = false;
@@ -92,7 +97,7 @@ static void go_off(struct sessions *s)
 	pairing_flush(s);
 	notes_forget_all(s);
 	for (unsigned i = 0; i < 2; i++)
-		give_buffers(s, &c->half[i]);
+		give_buffers(s, c, i);
 	flow_stream_off(s->table, s->flow);
 	c->off = true;
 }
@@ -105,6 +110,7 @@ static void adopt(struct sessions *s, const struct dissector *d)
 	c->title = d->title;
 	memset(c->state, 0, d->state_size);
 	s->dissect.state = c->state;
+	s->record_conn = NULL; /* its name, and perhaps who is the client, is new */
 }
 
 /* The dissector cannot go on. A connection seen whole is not looked at again; after a loss the probes look for a
@@ -124,7 +130,7 @@ static void give_up(struct sessions *s, bool reprobe)
 	c->barrier = NO_BARRIER;
 	for (unsigned i = 0; i < 2; i++) {
 		c->half[i].blind = false;
-		give_buffers(s, &c->half[i]);
+		give_buffers(s, c, i);
 	}
 }
 
@@ -227,17 +233,15 @@ static void parse_waiting(struct sessions *s, unsigned direction)
 	enter(s, f, c, back, now_ns);
 }
 
-/* Runs the dissector over the bytes at hand: old_len of them waited, the rest is new. */
-static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t old_len)
+/* What becomes of the bytes at hand, old_len of which waited, after the dissector has taken n of them. */
+static __attribute__((noinline)) void settle(struct sessions *s, const uint8_t *data, size_t len, size_t old_len,
+					     uint64_t n)
 {
 	struct conn *c = s->conn;
 	struct half *h = &c->half[s->direction];
 	size_t at = 0;
 
-	for (unsigned turns = 0; turns < 4; turns++) { /* a dissector may hand over, that one too, but not for ever */
-		s->old_len = old_len > at ? old_len - at : 0;
-		s->offset = h->offset;
-		uint64_t n = c->dissector->parse(&s->dissect, data + at, len - at);
+	for (unsigned turns = 0;;) { /* a dissector may hand over, that one too, but not for ever */
 		if (s->dissect.failed) {
 			bool lossy = c->midstream || c->half[0].probes > 1 || c->half[1].probes > 1;
 			h->offset += min_of(n, (uint64_t)(len - at));
@@ -256,7 +260,7 @@ static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t ol
 			s->seq += (uint32_t)n;
 			at += n;
 		}
-		if (!s->dissect.become)
+		if (likely(!s->dissect.become))
 			break;
 		const struct dissector *next = s->dissect.become;
 		s->dissect.become = NULL;
@@ -273,8 +277,11 @@ static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t ol
 				flow_stream_skip(s->table, s->flow, i, 0);
 			c->half[i].skip = 0;
 		}
-		if (at == len)
+		if (at == len || ++turns == 4)
 			break;
+		s->old_len = old_len > at ? old_len - at : 0;
+		s->offset = h->offset;
+		n = c->dissector->parse(&s->dissect, data + at, len - at);
 	}
 	if (c->half[0].blind && c->half[1].blind) {
 		go_off(s);
@@ -283,6 +290,15 @@ static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t ol
 	int64_t first_ns = at < old_len ? s->old_ns : s->now_ns;
 	if (len - at >= DISSECT_BUFFER_MAX || keep(s, h, data + at, len - at, first_ns) < 0)
 		overflow(s);
+}
+
+/* Runs the dissector over the bytes at hand: old_len of them waited, the rest is new. */
+static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t old_len)
+{
+	struct conn *c = s->conn;
+	s->old_len = old_len;
+	s->offset = c->half[s->direction].offset;
+	settle(s, data, len, old_len, c->dissector->parse(&s->dissect, data, len));
 }
 
 /* The bytes that a skip let pass are through: the dissector may end its message here. */
@@ -319,7 +335,7 @@ static int recognise(struct sessions *s, const uint8_t **data, size_t *len, size
 			return 1;
 		if (h->offset) { /* what waits there came before this protocol began */
 			other->offset += other->len;
-			give_buffers(s, other);
+			give_buffers(s, c, !s->direction);
 			return 1;
 		}
 		parse_waiting(s, !s->direction);
@@ -374,13 +390,33 @@ static void take_bytes(struct sessions *s, struct conn *c, struct half *h, const
 	h->last_ns = d->ts_ns;
 }
 
-void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d)
+/* Bytes that meet a dissector and none that waited, as nearly all do. */
+static inline void take_whole(struct sessions *s, struct flow *f, struct conn *c, struct half *h,
+			      const struct flow_data *d)
 {
-	struct conn *c = conn_of(s, f);
-	if (d->datagram && !s->udp_wanted)
-		return;
-	if (!c && (!d->len || !(c = conn_new(s, f))))
-		return;
+	enter(s, f, c, d->direction, d->ts_ns);
+	s->ack = d->ack;
+	s->has_ack = true;
+	s->seq = d->seq;
+	h->next_seq = d->seq + d->len;
+	h->seen = true;
+	if (d->direction != c->client)
+		c->server_saw = d->ack;
+	uint64_t n = c->dissector->parse(&s->dissect, d->data, d->len);
+	if (likely(n == d->len && !s->dissect.failed && !s->dissect.become)) {
+		h->offset += n;
+	} else {
+		settle(s, d->data, d->len, 0, n);
+		if (h->skip && !c->off)
+			flow_stream_skip(s->table, f, d->direction, h->skip);
+	}
+	h->last_ns = d->ts_ns;
+}
+
+/* In parts: what is skipped or waits, what the buffer has room for. */
+static __attribute__((noinline)) void take_parts(struct sessions *s, struct flow *f, struct conn *c,
+						 const struct flow_data *d)
+{
 	struct half *h = &c->half[d->direction];
 	struct flow_data rest = *d;
 
@@ -419,6 +455,21 @@ void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d
 		flow_stream_skip(s->table, f, d->direction, h->skip);
 }
 
+void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d)
+{
+	struct conn *c = conn_of(s, f);
+	if (d->datagram && !s->udp_wanted)
+		return;
+	if (unlikely(!c) && (!d->len || !(c = conn_new(s, f))))
+		return;
+	struct half *h = &c->half[d->direction];
+	if (likely(c->dissector && !c->off && !h->len && !h->skip && d->len && d->len < DISSECT_BUFFER_MAX &&
+		   !d->datagram))
+		take_whole(s, f, c, h, d);
+	else
+		take_parts(s, f, c, d);
+}
+
 void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq, int64_t ts_ns)
 {
 	struct conn *c = conn_of(s, f);
@@ -429,7 +480,7 @@ void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64
 	h->next_seq = seq + (uint32_t)missing;
 	h->seen = true;
 	uint64_t lost = missing + h->len;
-	give_buffers(s, h);
+	give_buffers(s, c, direction);
 	if (!c->dissector) { /* whatever it will be, its numbers do not begin here */
 		h->offset += lost;
 		c->synced = false;
@@ -481,8 +532,8 @@ void sessions_close(struct sessions *s, struct flow *f)
 	enter(s, f, c, c->client, c->half[c->client].last_ns);
 	pairing_flush(s);
 	notes_forget_all(s);
-	give_buffers(s, &c->half[0]);
-	give_buffers(s, &c->half[1]);
+	give_buffers(s, c, 0);
+	give_buffers(s, c, 1);
 }
 
 void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, bool last)

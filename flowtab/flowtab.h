@@ -123,6 +123,7 @@ struct flow {
 _Static_assert(sizeof(struct flow) == 192, "three cache lines");
 #endif
 #define FLOW_L7_NONE UINT32_MAX
+#define FLOW_GAPS (UINT32_C(1) << 9) /* in flags: bytes were lost */
 
 /* direction_score: who called whom, and how sure that is. The better evidence wins until the first record leaves. */
 enum direction_score {
@@ -213,7 +214,12 @@ void flow_mark_truncated(struct flow *f);
 uint64_t flow_id(const struct flowtab *t, const struct flow *f);
 bool flow_is_midstream(const struct flowtab *t, const struct flow *f);
 
-/* Bytes of a direction that were never seen, so far: those told by gap() and those that lay within a skip. */
+/* Bytes of a direction that were never seen, so far: those told by gap() and those that lay within a skip. Most flows
+ * have none in either direction. */
+static inline bool flow_has_gaps(const struct flow *f)
+{
+	return f->flags & FLOW_GAPS;
+}
 uint64_t flow_gap_bytes(const struct flowtab *t, const struct flow *f, unsigned direction);
 
 const struct flowtab_counters *flowtab_counters(const struct flowtab *t);

@@ -20,6 +20,7 @@ enum flow_flag {
 	FLOW_FIRST_1 = 1 << 6, /* the first packet went in direction 1 */
 	FLOW_RST_1 = 1 << 7,   /* the RST that ended the flow went in direction 1 */
 	FLOW_TRUNCATED = 1 << 8,
+	/* FLOW_GAPS = 1 << 9, see flowtab.h */
 	FLOW_FROZEN = 1 << 10,    /* a record has left: client and server stay */
 	FLOW_CORRECTED = 1 << 11, /* evidence against the frozen orientation */
 	FLOW_BYTES_OFF = 1 << 12, /* flow_stream_off() */

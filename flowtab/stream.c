@@ -77,6 +77,7 @@ static void tell_gap(struct flowtab *t, struct flow *f, struct tcp_side *s, unsi
 	uint32_t seq = s->stream_next;
 	s->stream_next += missing;
 	s->gap_bytes += missing;
+	f->flags |= FLOW_GAPS;
 	while (s->skip && missing && !is_off(f)) {
 		uint32_t n = take_skip(t, f, s, direction, missing, seq, 0, ts_ns);
 		seq += n;

@@ -154,11 +154,13 @@ static bool hole_fill(struct tcp_side *s, uint32_t from, uint32_t to)
 }
 
 /* What is acknowledged will not be sent again but spuriously. Where nobody reads the stream, holes are its gaps. */
-static void holes_acked(const struct flow *f, struct tcp_side *s, uint32_t ack)
+static void holes_acked(struct flow *f, struct tcp_side *s, uint32_t ack)
 {
 	while (s->holes && seq_diff(ack, s->hole[0].to) >= 0) {
-		if (f->flags & FLOW_BYTES_OFF)
+		if (f->flags & FLOW_BYTES_OFF) {
 			s->gap_bytes += s->hole[0].to - s->hole[0].from;
+			f->flags |= FLOW_GAPS;
+		}
 		hole_remove(s, 0);
 	}
 }
