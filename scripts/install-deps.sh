@@ -5,10 +5,11 @@
 # servers, or to run the benchmark beside other programs. Says what is missing, and the command, where it may not install.
 set -euo pipefail
 
-packages=(gcc libc6-dev make meson ninja-build pkg-config libpcap-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libyaml-dev libssl-dev libxxhash-dev libjansson-dev)
+packages=(gcc libc6-dev make meson ninja-build pkg-config libpcap-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libyaml-dev libssl-dev libxxhash-dev libjansson-dev
+	clang-14 bpftool libbpf-dev libxdp-dev)
 for option; do
 	case $option in
-	--test) packages+=(python3 iproute2 procps clang-14 libclang-rt-14-dev clang-format-14 libcmocka-dev) ;;
+	--test) packages+=(python3 iproute2 procps util-linux libclang-rt-14-dev clang-format-14 libcmocka-dev) ;;
 	--record) packages+=(python3 iproute2 ethtool procps nftables tcpdump wireshark-common nginx-light curl wrk nghttp2-client nghttp2-proxy openssl
 		redis-server redis-tools mariadb-server mariadb-client kcat librdkafka-dev gcc nodejs npm) ;;
 	--servers) packages+=(python3 gcc iproute2 ethtool procps tcpdump nginx-light redis-server redis-tools mariadb-server mariadb-client librdkafka-dev) ;;

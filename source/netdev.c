@@ -10,6 +10,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -94,10 +95,11 @@ int netdev_state(const struct netdev *n)
 	return q.ifr_flags & IFF_UP ? 0 : -ENETDOWN;
 }
 
-uint32_t netdev_mtu(const struct netdev *n)
+bool netdev_is_ethernet(const struct netdev *n)
 {
 	struct ifreq q = {0};
-	return ask(n, SIOCGIFMTU, &q) || q.ifr_mtu < 0 ? 0 : (uint32_t)q.ifr_mtu;
+	return ask(n, SIOCGIFHWADDR, &q) == 0 &&
+	       (q.ifr_hwaddr.sa_family == ARPHRD_ETHER || q.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK);
 }
 
 unsigned netdev_rx_queues(const struct netdev *n)

@@ -24,8 +24,8 @@ void netdev_close(struct netdev *n);
 int netdev_state(const struct netdev *n);
 /* How many receive queues are in use, as ethtool -l tells; 1 where the driver does not tell. */
 unsigned netdev_rx_queues(const struct netdev *n);
-/* Largest packet of the NIC without its Ethernet header; 0: unknown. */
-uint32_t netdev_mtu(const struct netdev *n);
+/* Whether its frames begin with an Ethernet header. */
+bool netdev_is_ethernet(const struct netdev *n);
 /* Promiscuous for as long as the descriptor that this returns is open (it ends with the process). -errno. Call within
  * the namespace. */
 int netdev_promiscuous(const struct netdev *n);

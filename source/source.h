@@ -74,7 +74,8 @@ struct source_ops {
 	int (*receive)(struct source *s, unsigned queue, struct frame *ret_frames, unsigned max);
 	/* The `count` frames that were received first are no longer needed. */
 	void (*release)(struct source *s, unsigned queue, unsigned count);
-	/* To poll() for POLLIN; -1 with SOURCE_BUSY. */
+	/* To poll() for POLLIN. -1: there is none; then with SOURCE_BUSY call receive() again and again, without it
+	 * nothing ever comes on this queue. */
 	int (*descriptor)(const struct source *s, unsigned queue);
 	/* Cumulative, all queues together. */
 	void (*counters)(struct source *s, struct source_counters *ret_counters);

@@ -222,6 +222,7 @@ STEPS = {
     "pairing-real": lambda log: script("pairing-real", log, python("pairing_real.py", binary("gcc"))),
     "ledger-fault": lambda log: build("fault", ["tapscope"], log) and script("ledger-fault", log, ["tests/ledger_fault.sh", binary("gcc"), binary("fault")]),
     "live-pcap": lambda log: live("live_pcap.py", log),
+    "live-xdp": lambda log: live("live_xdp.py", log),
     "fuzz": lambda log: fuzz(log, 3),
     "corpus-http": lambda log: script("corpus-http", log, python("corpus/http_reference.py", binary("gcc"))),
     "corpus-stores": lambda log: script("corpus-stores", log, python("corpus/stores_reference.py", binary("gcc"))),

@@ -15,6 +15,7 @@ import time
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from common import case
 
 PREFIX = "tslive"
 CLONE_NEWNET = 0x40000000
@@ -178,12 +179,47 @@ class Driver:
         return json.loads(lines[-1]) if lines else {}
 
 
-def expect(found, **wanted):
-    """(good, reason) of a driver's answer. A wanted value is equal, or a function of it."""
+SIZES = (60, 61, 128, 590, 1000, 1514)
+
+
+def mixed_frames(count, sizes=SIZES, **how):
+    return [udp_frame(i, sizes[i % len(sizes)], **how) for i in range(count)]
+
+
+def check(name, found, **wanted):
+    """One case: a driver's answer. A wanted value is equal, or a function of it."""
     wrong = []
-    for name, value in wanted.items():
-        have = found.get(name)
-        good = have is not None and value(have) if callable(value) else have == value
-        if not good:
-            wrong.append(f"{name} is {have}" + ("" if callable(value) else f", not {value}"))
-    return not wrong, "; ".join(wrong) + (f" in {found}" if wrong else "")
+    for key, value in wanted.items():
+        have = found.get(key)
+        if have is None or not (value(have) if callable(value) else have == value):
+            wrong.append(f"{key} is {have}" + ("" if callable(value) else f", not {value}"))
+    return case(not wrong, name, "; ".join(wrong) + f" in {found}")
+
+
+def whole(sent, **more):
+    """What a driver says that lost nothing of what was sent."""
+    wire = sum(map(len, sent))
+    return {"frames": len(sent), "seen": len(sent), "received": len(sent), "bytes": wire, "wire": wire, "captured": wire, "crc_sum": crc_sum(sent), "kernel_dropped": 0,
+            "ring_dropped": 0, "filtered": 0, "remainder": 0, "signals_changed": 0, "cpus_changed": 0, **more}
+
+
+def refused(name, driver, *words):
+    """One case: the driver could not open, with exit status 3 and these words."""
+    driver.wait()
+    return case(driver.code == 3 and all(w in driver.error for w in words), name, f"exit {driver.code}: {driver.error}; wanted: {words}")
+
+
+def unprivileged(n):
+    return ["ip", "netns", "exec", n.name, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+
+
+def loopback_datagrams(count, size=100):
+    """To itself, each read again: how many. Within a namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.bind(("127.0.0.1", 5000))
+        s.settimeout(1)
+        got = 0
+        for i in range(count):
+            s.sendto(b"%d" % i + b"." * size, ("127.0.0.1", 5000))
+            got += len(s.recv(65536)) > 0
+        return got
