@@ -61,7 +61,6 @@ enum { TCP_FIN = 1, TCP_SYN = 2, TCP_RST = 4, TCP_PSH = 8, TCP_ACK = 16, TCP_URG
 /* A decoded packet. Pointers are borrowed as the frame is. Only what the flags and counts say is set. */
 struct packet {
 	struct flow_key key;
-	uint64_t hash;    /* flow_key_hash(key) */
 	uint64_t ordinal; /* of the frame that completed it */
 	int64_t ts_ns;
 	const uint8_t *payload;    /* L4 payload */
@@ -90,7 +89,7 @@ struct packet {
 	/* What else the L4 header has, to tell two packets apart and for nothing else: TCP options (a hash, or the two
 	 * timestamps where these are all), bytes 4 to 7 of ICMP and SCTP; 0: nothing. */
 	uint64_t l4_rest;
-	uint8_t mac_source[6], mac_target[6]; /* innermost Ethernet header; PACKET_HAS_MAC */
+	uint8_t mac_target[6], mac_source[6]; /* innermost Ethernet header; PACKET_HAS_MAC */
 	uint16_t vlan[PACKET_VLANS];          /* TCI, outermost first */
 	struct tunnel tunnel[PACKET_TUNNELS]; /* outermost first */
 };

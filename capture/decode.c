@@ -71,13 +71,16 @@ const struct option decode_options[] = {
 int decode_init(struct decode *d, const struct decode_settings *settings, uint64_t hash_seed, uint64_t shard_salt,
 		struct error *e)
 {
-	*d = (struct decode){.settings = *settings, .hash_seed = hash_seed, .shard_keys = shard_keys_of(shard_salt)};
+	*d = (struct decode){.settings = *settings,
+			     .hash_keys = flow_hash_keys_of(hash_seed),
+			     .shard_keys = shard_keys_of(shard_salt),
+			     .plain = settings->flow_isolation == ISOLATE_NONE && !settings->verify_l4_checksum};
 	if (settings->vxlan_ports.count > DECODE_VXLAN_PORTS)
 		return error_set(e, -EINVAL, "vxlan_ports: %zu ports, at most %d are possible",
 				 settings->vxlan_ports.count, DECODE_VXLAN_PORTS);
 	static const uint16_t fixed[] = {2152, 4790, 6081};
 	for (unsigned i = 0; i < array_size(fixed); i++)
-		d->tunnel_port_hint |= UINT64_C(1) << (fixed[i] & 63);
+		add_tunnel_port(d, fixed[i]);
 	for (size_t i = 0; i < settings->vxlan_ports.count; i++) {
 		const char *text = settings->vxlan_ports.item[i];
 		char *end;
@@ -85,69 +88,92 @@ int decode_init(struct decode *d, const struct decode_settings *settings, uint64
 		if (*text < '0' || *text > '9' || *end || port < 1 || port > UINT16_MAX)
 			return error_set(e, -EINVAL, "vxlan_ports: '%s' is not a port, 1 to 65535", text);
 		d->vxlan_port[d->vxlan_port_count++] = (uint16_t)port;
-		d->tunnel_port_hint |= UINT64_C(1) << (port & 63);
+		add_tunnel_port(d, (uint16_t)port);
 	}
 	return 0;
 }
 
-/* Ethernet, IPv4 without options, TCP or UDP, whole: most of all frames. Nothing here that the walk does not do, but in
- * one piece. NOT_OPENED: it is not one of them. */
-static inline enum decode_result decode_common(struct walk *w, const struct frame *f, uint32_t wire)
+/* Ethernet, IPv4 without options, TCP or UDP, nothing strange: most of all frames. The same as the walk would do, in
+ * one piece. False: the walk has to look, and nothing that it doesn't overwrite has been written. */
+static inline bool decode_plain(const struct decode *d, const struct frame *f, struct packet *p)
 {
-	const uint8_t *h = f->data + 14;
-	if (f->link_type != 1 || f->caplen < 14 + 20 + 20 || load_be16(f->data + 12) != ETHERTYPE_IPV4 ||
-	    h[0] != 0x45 || load_be16(h + 6) & 0x3fff)
-		return NOT_OPENED;
-	uint32_t total = load_be16(h + 2);
+	const uint8_t *ip = f->data + 14, *l4 = ip + 20;
+	if (f->link_type != 1 || f->caplen < 14 + 20 + 8 || load_be16(f->data + 12) != ETHERTYPE_IPV4 ||
+	    ip[0] != 0x45 || load_le16(ip + 6) & 0xff3f || !d->plain)
+		return false;
+	uint32_t total = load_be16(ip + 2), wire = max_of(f->wirelen, f->caplen);
 	if (total < 20 || total > wire - 14)
-		return NOT_OPENED;
-	struct packet *p = w->p;
+		return false;
+	uint32_t l4_len = total - 20, cap = min_of(f->caplen - 14, total) - 20;
+	uint8_t protocol = ip[9];
+	uint16_t source_port = load_be16(l4), target_port = load_be16(l4 + 2);
+	uint32_t header_len, header_cap, flags = PACKET_HAS_MAC;
+	if (likely(protocol == IP_TCP)) {
+		if (cap < 20)
+			return false;
+		header_len = (uint32_t)(l4[12] >> 4) * 4;
+		if (header_len < 20 || header_len > l4_len)
+			return false;
+		header_cap = min_of(header_len, cap);
+		p->flags = 0;
+		packet_set_tcp(p, l4, header_cap);
+		flags |= p->flags;
+	} else if (protocol == IP_UDP) {
+		uint32_t len = load_be16(l4 + 4);
+		if (l4_len < 8 || len < 8 || len > l4_len || may_be_tunnel_port(d, target_port))
+			return false;
+		l4_len = len;
+		cap = min_of(cap, len);
+		if (cap < 8)
+			return false;
+		header_len = header_cap = 8;
+		packet_set_no_tcp(p);
+	} else {
+		return false;
+	}
+	if (unlikely(!ipv4_checksum_good(ip, 20)))
+		flags |= PACKET_BAD_IP_CHECKSUM;
 	memcpy(p->mac_target, f->data, 6);
 	memcpy(p->mac_source, f->data + 6, 6);
-	p->flags = PACKET_HAS_MAC;
-	if (unlikely(!ipv4_checksum_good(h, 20)))
-		p->flags |= PACKET_BAD_IP_CHECKSUM;
-	struct ip_view ip = {
-	    .header = h,
-	    .source = h + 12,
-	    .target = h + 16,
-	    .l3_len = total,
-	    .version = 4,
-	    .protocol = h[9],
-	    .ttl = h[8],
-	    .id = load_be16(h + 4),
-	};
-	struct span s = {.at = h + 20, .cap = min_of(f->caplen - 14, total) - 20, .wire = total - 20};
-	w->layers = 1;
-	if (likely(ip.protocol == IP_TCP))
-		return walk_tcp(w, &ip, s);
-	if (ip.protocol == IP_UDP)
-		return walk_udp(w, &ip, s);
-	w->layers = 0;
-	p->flags = 0;
-	return NOT_OPENED;
+	packet_set_icmp(p, 0, 0);
+	p->payload = l4 + header_cap;
+	p->payload_len = l4_len - header_len;
+	p->payload_captured = cap - header_cap;
+	if (p->payload_captured < p->payload_len)
+		flags |= PACKET_CUT;
+	p->flags = flags;
+	p->l3_len = total;
+	p->l4_len = l4_len;
+	p->ttl = ip[8];
+	p->ip_id = load_be16(ip + 4);
+	const uint64_t s[2] = {load_le32(ip + 12), 0}, t[2] = {load_le32(ip + 16), 0};
+	uint64_t x = (uint64_t)load_be32(ip + 12) << 16 | source_port;
+	uint64_t y = (uint64_t)load_be32(ip + 16) << 16 | target_port;
+	packet_put_key(d, p, s, t, source_port, target_port, x > y, protocol | 4 << 8 | (uint32_t)f->tap << 16, 0);
+	return true;
 }
 
 enum decode_result decode_frame(struct decode *d, const struct frame *f, struct packet *ret_packet)
 {
 	struct packet *p = ret_packet;
-	uint32_t wire = max_of(f->wirelen, f->caplen);
-	struct walk w = {.d = d, .p = p, .tap = f->tap, .cut = f->caplen < f->wirelen};
 	p->ordinal = f->ordinal;
 	p->ts_ns = f->ts_ns;
 	p->wire_len = f->wirelen;
 	p->frames = 1;
-	p->flags = 0;
 	p->vlan_count = 0;
 	p->tunnel_count = 0;
 	p->reserved = 0;
 	p->nic = f->nic;
-	enum decode_result r = decode_common(&w, f, wire);
-	if (unlikely(r == NOT_OPENED)) {
-		memset(p->mac_source, 0, sizeof p->mac_source);
-		memset(p->mac_target, 0, sizeof p->mac_target);
-		r = walk_link(&w, f->link_type, (struct span){.at = f->data, .cap = f->caplen, .wire = wire});
+	if (likely(decode_plain(d, f, p))) {
+		d->results[DECODE_PACKET]++;
+		return DECODE_PACKET;
 	}
+	struct walk w = {.d = d, .p = p, .tap = f->tap, .cut = f->caplen < f->wirelen};
+	p->flags = 0;
+	memset(p->mac_source, 0, sizeof p->mac_source);
+	memset(p->mac_target, 0, sizeof p->mac_target);
+	enum decode_result r = walk_link(
+	    &w, f->link_type, (struct span){.at = f->data, .cap = f->caplen, .wire = max_of(f->wirelen, f->caplen)});
 	d->results[r]++;
 	return r;
 }

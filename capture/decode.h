@@ -73,15 +73,16 @@ struct decode_fragment {
 
 struct decode {
 	struct decode_settings settings;
-	uint64_t hash_seed;
+	struct flow_hash_keys hash_keys;
 	struct shard_keys shard_keys;
 	uint64_t results[DECODE_RESULT_COUNT];       /* frames by result */
 	uint64_t tunnels[TUNNEL_TYPES];              /* tunnels opened, by type */
 	uint64_t inner_results[DECODE_RESULT_COUNT]; /* insides of tunnels that were not used, by what they were */
 	struct decode_fragment fragment;             /* of the last DECODE_FRAGMENT */
-	uint64_t tunnel_port_hint;                   /* bit (port & 63) of every UDP port that may be a tunnel's */
+	uint64_t tunnel_port_hint[16];               /* bit (port & 1023) of every UDP port that may be a tunnel's */
 	uint16_t vxlan_port[DECODE_VXLAN_PORTS];
 	unsigned vxlan_port_count;
+	bool plain; /* nothing in the settings keeps decode_frame() from its short way */
 };
 
 /* 0 or -EINVAL (with e): a VXLAN port that is none, or too many of them. */

@@ -8,6 +8,7 @@
 #define TS_CAPTURE_DECODE_WALK_H
 
 #include "decode.h"
+#include "hash.h"
 
 #define WALK_LAYERS 32
 #define NOT_OPENED DECODE_RESULT_COUNT /* of the tunnel functions: go on with the outer packet */
@@ -111,67 +112,70 @@ bool l4_checksum_good(const struct ip_view *ip, struct span s);
 /* decode_ip.c: VLAN or tunnel ids as one number, by settings.flow_isolation. */
 uint32_t isolation_domain(const struct decode *d, const struct packet *p);
 
-static inline bool may_be_tunnel_port(const struct decode *d, uint16_t port)
+static inline void add_tunnel_port(struct decode *d, uint16_t port)
 {
-	return d->tunnel_port_hint >> (port & 63) & 1;
+	d->tunnel_port_hint[port >> 6 & 15] |= UINT64_C(1) << (port & 63);
 }
 
-/* RFC 791: the header's words add up to 0xffff. len: a multiple of 4. */
+static inline bool may_be_tunnel_port(const struct decode *d, uint16_t port)
+{
+	return d->tunnel_port_hint[port >> 6 & 15] >> (port & 63) & 1;
+}
+
+/* RFC 791: the header's words add up to 0xffff. len: a multiple of 4, at most 60. */
 static inline bool ipv4_checksum_good(const uint8_t *header, uint32_t len)
 {
 	uint64_t sum = 0;
 	for (uint32_t i = 0; i < len; i += 4)
 		sum += load_le32(header + i);
 	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum == 0xffff;
+	sum = (sum & 0xffff) + (sum >> 16); /* at most 0x1ffff: folded once more, these two are 0xffff */
+	return sum == 0xffff || sum == 0x1fffe;
 }
 
-/* Key, hash, shard and direction. The key is built in whole words: its hash reads it at once, and a load that spans
- * several fresh stores would wait for them. */
-static inline void packet_set_key(const struct walk *w, const struct ip_view *ip, uint16_t source_port,
-				  uint16_t target_port)
+/* Key, its hash, shard and direction from the ends' words. The key is written in whole words, which whoever compares it
+ * reads at once: a load that spans several fresh stores would wait for them. backwards: the source is end 1. */
+static inline void packet_put_key(const struct decode *d, struct packet *p, const uint64_t source[2],
+				  const uint64_t target[2], uint16_t source_port, uint16_t target_port,
+				  unsigned backwards, uint32_t rest, uint32_t domain)
 {
 	_Static_assert(offsetof(struct flow_key, port) == 32 && offsetof(struct flow_key, protocol) == 36 &&
 			   offsetof(struct flow_key, ip_version) == 37 && offsetof(struct flow_key, tap) == 38 &&
-			   offsetof(struct flow_key, domain) == 40,
+			   offsetof(struct flow_key, domain) == 40 && offsetof(struct flow_key, hash) == 44,
 		       "the key is written as words");
-	const struct decode *d = w->d;
-	struct packet *p = w->p;
-	uint64_t s0, s1 = 0, t0, t1 = 0;
+	/* half of all packets go either way: no branch */
+	uint64_t flip = -(uint64_t)backwards;
+	uint64_t x0 = (source[0] ^ target[0]) & flip, x1 = (source[1] ^ target[1]) & flip;
+	uint32_t xp = (uint32_t)(source_port ^ target_port) & (uint32_t)flip;
+	uint64_t a[2] = {source[0] ^ x0, source[1] ^ x1}, b[2] = {target[0] ^ x0, target[1] ^ x1};
+	uint32_t ports = (source_port ^ xp) | (target_port ^ xp) << 16;
+	uint32_t hash = flow_hash_words(&d->hash_keys, a, b, ports, rest, domain);
+	const struct shard_keys *k = &d->shard_keys;
+	p->shard = shard_hash(k, shard_hash_end(k, source[0], source[1], source_port),
+			      shard_hash_end(k, target[0], target[1], target_port), (uint8_t)rest);
+	p->direction = (uint8_t)backwards;
+	uint64_t key[6] = {a[0], a[1], b[0], b[1], ports | (uint64_t)rest << 32, domain | (uint64_t)hash << 32};
+	memcpy(&p->key, key, sizeof key);
+}
+
+static inline void packet_set_key(const struct walk *w, const struct ip_view *ip, uint16_t source_port,
+				  uint16_t target_port)
+{
+	uint64_t s[2] = {0}, t[2] = {0};
 	if (likely(ip->version == 4)) {
-		s0 = load_le32(ip->source);
-		t0 = load_le32(ip->target);
+		s[0] = load_le32(ip->source);
+		t[0] = load_le32(ip->target);
 	} else {
-		s0 = load_le64(ip->source);
-		s1 = load_le64(ip->source + 8);
-		t0 = load_le64(ip->target);
-		t1 = load_le64(ip->target + 8);
+		memcpy(s, ip->source, sizeof s);
+		memcpy(t, ip->target, sizeof t);
 	}
 	typedef unsigned __int128 u128;
-	u128 s = (u128)__builtin_bswap64(s0) << 64 | __builtin_bswap64(s1);
-	u128 t = (u128)__builtin_bswap64(t0) << 64 | __builtin_bswap64(t1);
-	/* half of all packets go either way: no branch */
-	unsigned backwards = (unsigned)(s > t) | ((unsigned)(s == t) & (unsigned)(source_port > target_port));
-	uint64_t flip = -(uint64_t)backwards;
-	uint64_t x0 = (s0 ^ t0) & flip, x1 = (s1 ^ t1) & flip, xp = (uint64_t)(source_port ^ target_port) & flip;
-	uint64_t key[6] = {
-	    s0 ^ x0,
-	    s1 ^ x1,
-	    t0 ^ x0,
-	    t1 ^ x1,
-	    (source_port ^ xp) | (target_port ^ xp) << 16 | (uint64_t)ip->protocol << 32 | (uint64_t)ip->version << 40 |
-		(uint64_t)w->tap << 48,
-	    likely(d->settings.flow_isolation == ISOLATE_NONE) ? 0 : isolation_domain(d, p),
-	};
-	p->hash = hash64(key, sizeof key, d->hash_seed);
-	const struct shard_keys *k = &d->shard_keys;
-	p->shard =
-	    shard_hash(k, shard_hash_end(k, s0, s1, source_port), shard_hash_end(k, t0, t1, target_port), ip->protocol);
-	p->direction = (uint8_t)backwards;
-	memcpy(&p->key, key, sizeof key);
+	u128 x = (u128)__builtin_bswap64(s[0]) << 64 | __builtin_bswap64(s[1]);
+	u128 y = (u128)__builtin_bswap64(t[0]) << 64 | __builtin_bswap64(t[1]);
+	unsigned backwards = (unsigned)(x > y) | ((unsigned)(x == y) & (unsigned)(source_port > target_port));
+	uint32_t domain = likely(w->d->settings.flow_isolation == ISOLATE_NONE) ? 0 : isolation_domain(w->d, w->p);
+	packet_put_key(w->d, w->p, s, t, source_port, target_port, backwards,
+		       ip->protocol | (uint32_t)ip->version << 8 | (uint32_t)w->tap << 16, domain);
 }
 
 /* All fields but the key, the frame's own and those that only TCP and ICMP have. l4: header and payload, within the IP
@@ -235,6 +239,20 @@ static inline void packet_set_tcp_options(struct packet *p, const uint8_t *at, c
 	}
 }
 
+/* From a header of which `captured` bytes, the fixed part at least, are there. */
+static inline void packet_set_tcp(struct packet *p, const uint8_t *h, uint32_t captured)
+{
+	p->seq = load_be32(h + 4);
+	p->ack = load_be32(h + 8);
+	p->window = load_be16(h + 14);
+	p->mss = 0;
+	p->window_scale = 255;
+	p->tcp_flags = h[13];
+	p->l4_rest = 0;
+	if (captured > 20)
+		packet_set_tcp_options(p, h + 20, h + captured);
+}
+
 static inline enum decode_result walk_tcp(struct walk *w, const struct ip_view *ip, struct span s)
 {
 	if (unlikely(s.wire < 20))
@@ -246,16 +264,8 @@ static inline enum decode_result walk_tcp(struct walk *w, const struct ip_view *
 	if (unlikely(header_len < 20 || header_len > s.wire))
 		return DECODE_MALFORMED_L4;
 	struct packet *p = w->p;
-	p->seq = load_be32(h + 4);
-	p->ack = load_be32(h + 8);
-	p->window = load_be16(h + 14);
-	p->mss = 0;
-	p->window_scale = 255;
-	p->tcp_flags = h[13];
-	p->l4_rest = 0;
+	packet_set_tcp(p, h, min_of(header_len, s.cap));
 	packet_set_icmp(p, 0, 0);
-	if (header_len > 20)
-		packet_set_tcp_options(p, h + 20, h + min_of(header_len, s.cap));
 	packet_set_lengths(w, ip, s, header_len);
 	packet_set_key(w, ip, load_be16(h), load_be16(h + 2));
 	if (unlikely(w->d->settings.verify_l4_checksum) && !l4_checksum_good(ip, s))

@@ -1,5 +1,6 @@
 #include "reassemble.h"
 
+#include "hash.h"
 #include "pool.h"
 
 #include <errno.h>

@@ -376,8 +376,7 @@ static int start(struct engine *e, int64_t now_ns, struct error *err)
 	for (unsigned i = 0; i < BURST; i++)
 		e->burst_pointers[i] = &e->burst[i];
 	if (!e->lanes)
-		return worker_init(&e->worker, e->settings, e->sinks, e->sink_count, SHARDS, e->hash_seed, now_ns, NULL,
-				   err);
+		return worker_init(&e->worker, e->settings, e->sinks, e->sink_count, SHARDS, now_ns, NULL, err);
 
 	uint64_t slots = 2;
 	while (slots < e->settings->ring_slots && /* the rings are part of max_memory, too */
@@ -397,8 +396,7 @@ static int start(struct engine *e, int64_t now_ns, struct error *err)
 		if (r < 0)
 			return error_set(err, r, "no memory for the queues of a worker");
 		l->shards = SHARDS / e->lanes + (i < SHARDS % e->lanes);
-		r = worker_init(&l->worker, e->settings, e->sinks, e->sink_count, l->shards, e->hash_seed, now_ns,
-				&l->outbox, err);
+		r = worker_init(&l->worker, e->settings, e->sinks, e->sink_count, l->shards, now_ns, &l->outbox, err);
 		if (r < 0)
 			return r;
 	}

@@ -1,6 +1,7 @@
 /* A live worker: see live.h for what it does, live_internal.h for what it has. */
 #include "live_internal.h"
 
+#include "hash.h"
 #include "ring.h"
 
 #include <errno.h>
@@ -521,7 +522,7 @@ int live_worker_init(struct live_worker *w, struct live *l, unsigned index, stru
 	    (r = decode_init(&w->again, &l->settings.decode, l->hash_seed, l->shard_salt, e)) < 0)
 		return r;
 	w->worker.lossy = true;
-	r = worker_init(&w->worker, &l->settings, l->sinks, l->sink_count, shards, l->hash_seed, now_ns, &w->outbox, e);
+	r = worker_init(&w->worker, &l->settings, l->sinks, l->sink_count, shards, now_ns, &w->outbox, e);
 	w->worker.lossy = true;
 	return r;
 }

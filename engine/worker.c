@@ -99,8 +99,7 @@ static const struct flow_calls calls = {
 };
 
 int worker_init(struct worker *w, const struct engine_settings *settings, struct sink *const *sinks,
-		unsigned sink_count, unsigned shards, uint64_t hash_seed, int64_t now_ns, struct outbox *outbox,
-		struct error *e)
+		unsigned sink_count, unsigned shards, int64_t now_ns, struct outbox *outbox, struct error *e)
 {
 	*w = (struct worker){.settings = settings, .sinks = sinks, .sink_count = sink_count, .outbox = outbox};
 	if (!outbox) {
@@ -111,7 +110,7 @@ int worker_init(struct worker *w, const struct engine_settings *settings, struct
 	int r = sessions_new(&w->sessions, &settings->session, shards, on_request, w, e);
 	if (r < 0)
 		return r;
-	r = flowtab_new(&w->table, &settings->flowtab, shards, hash_seed, now_ns, &calls, w);
+	r = flowtab_new(&w->table, &settings->flowtab, shards, now_ns, &calls, w);
 	if (r < 0)
 		return error_set(e, r, "no memory for the flow table: lower max_memory");
 	sessions_set_table(w->sessions, w->table);

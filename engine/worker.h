@@ -24,8 +24,7 @@ struct worker {
 
 /* shards: how many of the virtual shards it owns. 0 or -errno with e. */
 int worker_init(struct worker *w, const struct engine_settings *settings, struct sink *const *sinks,
-		unsigned sink_count, unsigned shards, uint64_t hash_seed, int64_t now_ns, struct outbox *outbox,
-		struct error *e);
+		unsigned sink_count, unsigned shards, int64_t now_ns, struct outbox *outbox, struct error *e);
 void worker_fini(struct worker *w);
 
 /* This packet is in the next burst: called as early as possible, it hides the time that memory takes. */

@@ -12,9 +12,9 @@
 
 /* ---- the index ---- */
 
-static inline uint32_t home_of(const struct flowtab *t, uint64_t hash)
+static inline uint32_t home_of(const struct flowtab *t, uint32_t hash)
 {
-	return (uint32_t)(((hash >> 32) * t->bucket_count) >> 32);
+	return (uint32_t)(((uint64_t)hash * t->bucket_count) >> 32);
 }
 
 static inline void prefetch_flow(const struct flow *f)
@@ -26,10 +26,11 @@ static inline void prefetch_flow(const struct flow *f)
 
 static inline void prefetch_bucket_of(const struct flowtab *t, const struct flow *f)
 {
-	__builtin_prefetch(&t->buckets[home_of(t, flow_key_hash(&f->key, t->seed))], 1);
+	__builtin_prefetch(&t->buckets[home_of(t, f->key.hash)], 1);
 }
 
-static inline uint16_t tag_of(uint64_t hash)
+/* The low bits: the high ones say where its home is. */
+static inline uint16_t tag_of(uint32_t hash)
 {
 	uint16_t tag = (uint16_t)hash;
 	return tag ? tag : 1;
@@ -58,8 +59,8 @@ static inline uint32_t next_bucket(const struct flowtab *t, uint32_t at)
 
 static struct flow *find(const struct flowtab *t, const struct packet *p)
 {
-	uint16_t tag = tag_of(p->hash);
-	for (uint32_t at = home_of(t, p->hash);; at = next_bucket(t, at)) {
+	uint16_t tag = tag_of(p->key.hash);
+	for (uint32_t at = home_of(t, p->key.hash);; at = next_bucket(t, at)) {
 		const struct bucket *b = &t->buckets[at];
 		for (unsigned mask = bucket_match(b, tag); mask; mask &= mask - 1) {
 			struct flow *f = flow_at(t, b->entry[__builtin_ctz(mask)]);
@@ -72,7 +73,7 @@ static struct flow *find(const struct flowtab *t, const struct packet *p)
 }
 
 /* There is always room: the load stays below 3/4. */
-static void index_insert(struct flowtab *t, uint64_t hash, uint32_t index)
+static void index_insert(struct flowtab *t, uint32_t hash, uint32_t index)
 {
 	for (uint32_t at = home_of(t, hash);; at = next_bucket(t, at)) {
 		struct bucket *b = &t->buckets[at];
@@ -87,7 +88,7 @@ static void index_insert(struct flowtab *t, uint64_t hash, uint32_t index)
 	}
 }
 
-static void index_remove(struct flowtab *t, uint64_t hash, uint32_t index)
+static void index_remove(struct flowtab *t, uint32_t hash, uint32_t index)
 {
 	uint16_t tag = tag_of(hash);
 	for (uint32_t at = home_of(t, hash);; at = next_bucket(t, at)) {
@@ -193,7 +194,7 @@ static void release(struct flowtab *t, struct flow *f)
 	}
 	wheel_cancel(s->wheel, index);
 	class_remove(t, s, f);
-	index_remove(t, flow_key_hash(&f->key, t->seed), index);
+	index_remove(t, f->key.hash, index);
 	flow_change_begin(f);
 	publish(f->state, FLOW_FREE);
 	flow_change_end(f);
@@ -469,7 +470,7 @@ static struct flow *create(struct flowtab *t, const struct packet *p, int64_t ts
 	f->shard = p->shard;
 	f->syn_scale = 255;
 	fill_link(t, s, f, pool_at(&t->links, index), p);
-	index_insert(t, p->hash, index);
+	index_insert(t, p->key.hash, index);
 	class_append(t, s, f, index, class_of(f->state));
 	wheel_init_node(&f->timer);
 	arm(t, f, index, ts_ns);
@@ -482,14 +483,14 @@ static struct flow *create(struct flowtab *t, const struct packet *p, int64_t ts
 
 void flowtab_prefetch_bucket(const struct flowtab *t, const struct packet *p)
 {
-	__builtin_prefetch(&t->buckets[home_of(t, p->hash)]);
+	__builtin_prefetch(&t->buckets[home_of(t, p->key.hash)]);
 }
 
 /* The entry that it most likely is: the first in the home bucket with its tag. */
 static inline struct flow *guess(const struct flowtab *t, const struct packet *p)
 {
-	const struct bucket *b = &t->buckets[home_of(t, p->hash)];
-	unsigned mask = bucket_match(b, tag_of(p->hash));
+	const struct bucket *b = &t->buckets[home_of(t, p->key.hash)];
+	unsigned mask = bucket_match(b, tag_of(p->key.hash));
 	return mask ? flow_at(t, b->entry[__builtin_ctz(mask)]) : NULL;
 }
 

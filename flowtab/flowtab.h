@@ -176,11 +176,11 @@ struct flowtab_counters {
 
 struct flowtab;
 
-/* shards: how many this worker owns, at most SHARDS; quotas are settings' limits / SHARDS each. seed: of the table's
- * hash, the same that decode used for packet.hash. now_ns: the clock at start. Allocates here and never again. 0,
- * -ENOMEM or -EINVAL. */
-int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *settings, unsigned shards, uint64_t seed,
-		int64_t now_ns, const struct flow_calls *calls, void *ctx);
+/* shards: how many this worker owns, at most SHARDS; quotas are settings' limits / SHARDS each. now_ns: the clock
+ * at start. Allocates here and never again. 0, -ENOMEM or -EINVAL. The hashes of all packets' keys must be of one seed.
+ */
+int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *settings, unsigned shards, int64_t now_ns,
+		const struct flow_calls *calls, void *ctx);
 struct flowtab *flowtab_free(struct flowtab *t);
 
 /* Bursts: for each packet of a burst prefetch_bucket, then for each prefetch_entry, then for each prefetch_tcp, then

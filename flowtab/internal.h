@@ -7,6 +7,7 @@
 #define TS_FLOWTAB_INTERNAL_H
 
 #include "flowtab.h"
+#include "hash.h"
 
 enum { IP_ICMP = 1, IP_TCP = 6, IP_UDP = 17, IP_ICMPV6 = 58, IP_SCTP = 132 };
 
@@ -176,7 +177,6 @@ struct flowtab {
 	uint32_t held_max; /* segments of one direction of a flow */
 	const struct flow_calls *calls;
 	void *ctx;
-	uint64_t seed;
 	struct flowtab_counters counters;
 	size_t buckets_bytes;
 	unsigned shard_count, shards_used;

@@ -61,6 +61,7 @@ static uint64_t pair_id(const struct flow *f)
 	} of = {.key = f->key, .mark = f->mark};
 	of.key.tap = 0;
 	of.key.domain = 0;
+	of.key.hash = 0;
 	return hash64(&of, sizeof of, 0);
 }
 
@@ -72,6 +73,7 @@ uint64_t flow_id(const struct flowtab *t, const struct flow *f)
 		int64_t start_ns;
 		uint32_t mark, zero;
 	} of = {.key = f->key, .start_ns = f->start_ns, .mark = f->mark};
+	of.key.hash = 0;
 	return hash64(&of, sizeof of, 0);
 }
 

@@ -116,8 +116,8 @@ static int reserve_shards(struct flowtab *t, const struct flowtab_settings *s, u
 	return 0;
 }
 
-int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *settings, unsigned shards, uint64_t seed,
-		int64_t now_ns, const struct flow_calls *calls, void *ctx)
+int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *settings, unsigned shards, int64_t now_ns,
+		const struct flow_calls *calls, void *ctx)
 {
 	if (!shards || shards > SHARDS || now_ns < 0 || now_ns > TIME_MAX || !are_sane(settings))
 		return -EINVAL;
@@ -127,7 +127,6 @@ int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *setti
 	t->settings = *settings;
 	t->calls = calls;
 	t->ctx = ctx;
-	t->seed = seed;
 	t->now_ns = now_ns;
 	t->interval_ns = settings->report_interval_ns ? settings->report_interval_ns : 60 * NS_PER_S;
 	t->held_max = (uint32_t)min_of(settings->reassembly_flow_bytes / sizeof(struct segment), (uint64_t)1 << 20);

@@ -26,6 +26,12 @@ static inline struct flowtab_settings fixture_settings(void)
 	};
 }
 
+static inline void fixture_hash(struct packet *p, uint64_t seed)
+{
+	const struct flow_hash_keys keys = flow_hash_keys_of(seed);
+	p->key.hash = flow_key_hash(&p->key, &keys);
+}
+
 /* Client 10.0.0.1, server 10.0.0.2: the client is end 0. from_server: which of them sends. */
 static inline struct packet fixture_packet(uint8_t protocol, uint16_t client_port, uint16_t server_port,
 					   bool from_server, uint64_t seed)
@@ -39,7 +45,7 @@ static inline struct packet fixture_packet(uint8_t protocol, uint16_t client_por
 	p.key.port[0] = client_port;
 	p.key.port[1] = server_port;
 	p.direction = from_server;
-	p.hash = flow_key_hash(&p.key, seed);
+	fixture_hash(&p, seed);
 	const struct shard_keys keys = shard_keys_of(0);
 	p.shard = flow_key_shard(&p.key, &keys);
 	return p;

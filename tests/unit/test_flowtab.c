@@ -203,7 +203,7 @@ static void run(struct world *w, const struct flowtab_settings *settings, const 
 	w->name = name;
 	w->client_port = 40000;
 	w->server_port = 80;
-	assert_int_equal(flowtab_new(&w->table, settings, SHARDS, FIXTURE_SEED, 0, &calls, w), 0);
+	assert_int_equal(flowtab_new(&w->table, settings, SHARDS, 0, &calls, w), 0);
 	while (*script) {
 		size_t n = strcspn(script, "\n");
 		assert_true(n < sizeof line);
@@ -557,7 +557,7 @@ static void test_eviction(void **state)
 	struct flowtab_settings s = fixture_settings();
 	s.max_flows = SHARDS * 16;
 	struct world *w = calloc(1, sizeof *w);
-	assert_int_equal(flowtab_new(&w->table, &s, 1, FIXTURE_SEED, 0, &calls, w), 0);
+	assert_int_equal(flowtab_new(&w->table, &s, 1, 0, &calls, w), 0);
 	int64_t now = 59 * NS_PER_S;
 	for (uint16_t i = 0; i < 8; i++) {
 		send(w, 1000 + i, false, TCP_SYN, 100, 0, 0, now);
@@ -635,10 +635,10 @@ static void test_refuses_nonsense(void **state)
 	(void)state;
 	struct flowtab *t = NULL;
 	struct flowtab_settings s = fixture_settings();
-	assert_int_equal(flowtab_new(&t, &s, 0, 0, 0, &calls, NULL), -22);
-	assert_int_equal(flowtab_new(&t, &s, SHARDS + 1, 0, 0, &calls, NULL), -22);
+	assert_int_equal(flowtab_new(&t, &s, 0, 0, &calls, NULL), -22);
+	assert_int_equal(flowtab_new(&t, &s, SHARDS + 1, 0, &calls, NULL), -22);
 	s.udp_timeout_ns = 0;
-	assert_int_equal(flowtab_new(&t, &s, 1, 0, 0, &calls, NULL), -22);
+	assert_int_equal(flowtab_new(&t, &s, 1, 0, &calls, NULL), -22);
 	assert_null(t);
 }
 
@@ -688,7 +688,7 @@ static void test_garbage(void **state)
 	s.reassembly_flow_bytes = 2048;
 	struct world *w = calloc(1, sizeof *w);
 	uint64_t *r = &garbage_random;
-	assert_int_equal(flowtab_new(&w->table, &s, SHARDS, FIXTURE_SEED, 0, &garbage_calls, w), 0);
+	assert_int_equal(flowtab_new(&w->table, &s, SHARDS, 0, &garbage_calls, w), 0);
 	static const uint8_t protocols[] = {6, 6, 6, 6, 17, 1, 58, 132, 0, 255};
 	int64_t clock = 0, tick = 0;
 	for (unsigned i = 0; i < 300000; i++) {
@@ -747,18 +747,18 @@ static void test_identities(void **state)
 	(void)state;
 	struct flowtab_settings s = fixture_settings();
 	struct world *w = calloc(1, sizeof *w);
-	assert_int_equal(flowtab_new(&w->table, &s, SHARDS, FIXTURE_SEED, 0, &calls, w), 0);
+	assert_int_equal(flowtab_new(&w->table, &s, SHARDS, 0, &calls, w), 0);
 	for (unsigned i = 0; i < 4; i++) {
 		struct packet p = fixture_packet(6, 40000, 80, i == 3, FIXTURE_SEED);
 		p.key.tap = i == 1;
 		p.key.domain = i == 2;
-		p.hash = flow_key_hash(&p.key, FIXTURE_SEED);
+		fixture_hash(&p, FIXTURE_SEED);
 		p.tcp_flags = i == 3 ? TCP_SYN | TCP_ACK : TCP_SYN;
 		p.seq = i == 3 ? 5000 : 100;
 		p.ack = 101;
 		if (i == 3) { /* this tap sees but the answer */
 			p.key.tap = 9;
-			p.hash = flow_key_hash(&p.key, FIXTURE_SEED);
+			fixture_hash(&p, FIXTURE_SEED);
 		}
 		fixture_set_len(&p, 0);
 		p.ts_ns = NS_PER_S + i;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "flowtab_fixture.h"
+#include "hash.h"
 #include "record.h"
 
 #define PACKETS 60000
@@ -170,13 +171,12 @@ static void run(const struct packet *packets, const struct flowtab_settings *s, 
 	memset(ret_sum, 0, sizeof *ret_sum);
 	for (unsigned i = 0; i < tables; i++) {
 		w[i] = (struct world){.digest = digest, .events = events};
-		assert_int_equal(flowtab_new(&w[i].table, s, (SHARDS + tables - 1) / tables, seed, 0, &calls, &w[i]),
-				 0);
+		assert_int_equal(flowtab_new(&w[i].table, s, (SHARDS + tables - 1) / tables, 0, &calls, &w[i]), 0);
 	}
 	int64_t clock = 0;
 	for (unsigned i = 0; i < PACKETS; i++) {
 		struct packet p = packets[i];
-		p.hash = flow_key_hash(&p.key, seed);
+		fixture_hash(&p, seed);
 		flowtab_packet(w[p.shard % tables].table, &p);
 		clock = max_of(clock, p.ts_ns);
 		if (i % TICK_EVERY == 0)

@@ -111,7 +111,7 @@ static struct packet nth(uint32_t who, uint64_t random)
 	p.key.port[0] = (uint16_t)who;
 	p.key.port[1] = 53;
 	p.direction = random & 1;
-	p.hash = flow_key_hash(&p.key, FIXTURE_SEED);
+	fixture_hash(&p, FIXTURE_SEED);
 	const struct shard_keys keys = shard_keys_of(0);
 	p.shard = flow_key_shard(&p.key, &keys);
 	fixture_set_len(&p, 4);
@@ -152,7 +152,7 @@ static void test_live(void **state)
 	s.udp_oneway_timeout_ns = s.others_timeout_ns = 60 * NS_PER_S;
 	int64_t now_ns = 100 * NS_PER_S;
 	uint64_t random = 1;
-	assert_int_equal(flowtab_new(&w.table, &s, SHARDS, FIXTURE_SEED, now_ns, &live_calls, &w), 0);
+	assert_int_equal(flowtab_new(&w.table, &s, SHARDS, now_ns, &live_calls, &w), 0);
 	work(&w, 3 * FLOWS, &now_ns, &random); /* fills it */
 	double alone = work(&w, PACKETS, &now_ns, &random);
 	pthread_t reader;
@@ -185,7 +185,7 @@ static void test_check_notices(void **state)
 	(void)state;
 	struct live w = {0};
 	struct flowtab_settings s = fixture_settings();
-	assert_int_equal(flowtab_new(&w.table, &s, SHARDS, FIXTURE_SEED, 0, &live_calls, &w), 0);
+	assert_int_equal(flowtab_new(&w.table, &s, SHARDS, 0, &live_calls, &w), 0);
 	struct packet p = nth(5, 3);
 	p.ts_ns = NS_PER_S;
 	flowtab_packet(w.table, &p);

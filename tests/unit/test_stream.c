@@ -159,7 +159,7 @@ static void begin(struct world *w, const struct flowtab_settings *s, uint32_t ba
 {
 	w->base = base;
 	w->now_ns = NS_PER_S;
-	assert_int_equal(flowtab_new(&w->table, s, SHARDS, FIXTURE_SEED, 0, &calls, w), 0);
+	assert_int_equal(flowtab_new(&w->table, s, SHARDS, 0, &calls, w), 0);
 	if (!handshake)
 		return;
 	packet(w, false, TCP_SYN, base - 1, 0, NULL, 0, 0);
@@ -396,7 +396,7 @@ static void open_flow(struct transcript *w)
 
 static void start_with(struct transcript *w, const struct flowtab_settings *s)
 {
-	assert_int_equal(flowtab_new(&w->table, s, SHARDS, FIXTURE_SEED, 0, &note_calls, w), 0);
+	assert_int_equal(flowtab_new(&w->table, s, SHARDS, 0, &note_calls, w), 0);
 }
 
 static void start(struct transcript *w)
