@@ -6,6 +6,6 @@
 
 #include <stdatomic.h>
 
-extern const struct source_ops source_pcap_ops, source_xdp_ops;
+extern const struct source_ops source_afpacket_ops, source_pcap_ops, source_xdp_ops;
 
 #endif
