@@ -5,7 +5,7 @@
 # servers, or to run the benchmark beside other programs. Says what is missing, and the command, where it may not install.
 set -euo pipefail
 
-packages=(gcc libc6-dev make meson ninja-build pkg-config libpcap-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libyaml-dev libssl-dev libxxhash-dev libjansson-dev
+packages=(gcc libc6-dev make meson ninja-build pkg-config libpcap-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libyaml-dev libssl-dev libpcre2-dev libxxhash-dev libjansson-dev
 	clang-14 bpftool libbpf-dev libxdp-dev)
 for option; do
 	case $option in

@@ -204,7 +204,7 @@ STEPS = {
     "format": formatted,
     "unit-asan": lambda log: unit("asan", log),
     "unit-clang": lambda log: unit("clang", log),
-    "unit-tsan": lambda log: unit("tsan", log, "ring|outbox|flowtab|live"),
+    "unit-tsan": lambda log: unit("tsan", log, "ring|outbox|flowtab|live|view"),
     "golden-gcc": lambda log: verify("gcc", log),
     "golden-asan": lambda log: verify("asan", log),
     "truth": lambda log: script("truth", log, python("truth.py", binary("gcc"))),
