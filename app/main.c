@@ -14,6 +14,7 @@ static const struct {
     {"replay", "flow and request records of capture files", cmd_replay},
     {"run", "flow and request records of live traffic", cmd_run},
     {"verify", "replay and compare with the golden records beside each capture", cmd_verify},
+    {"interfaces", "which NICs the configuration picks, and why; whose addresses are", cmd_interfaces},
     {"config", "check a configuration, print all options, print what is in force", cmd_config},
 };
 
@@ -22,7 +23,7 @@ static void help(FILE *to)
 	fprintf(to, "tapscope turns packets into flow records and request records.\n\n"
 		    "usage: tapscope COMMAND …\n\n");
 	for (size_t i = 0; i < array_size(commands); i++)
-		fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].what);
+		fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].what);
 	fprintf(to, "\n'tapscope COMMAND --help' tells more; 'tapscope --version' the version.\n"
 		    "Exit status: 0 done, 1 the data say no, 2 wrong usage, 3 the host or an input failed.\n");
 }

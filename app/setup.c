@@ -47,6 +47,10 @@ int setup_load(struct setup *s, const struct setup_options *options, const char 
 {
 	*s = (struct setup){0};
 	engine_option_tables(&s->settings, s->tables);
+	struct option_table *end = s->tables;
+	while (end->room)
+		end++;
+	*end = (struct option_table){"place", place_options, &s->place};
 	int r = apply(s, options, command);
 	if (r)
 		setup_clear(s);

@@ -5,6 +5,7 @@
 #include "engine.h"
 #include "export.h"
 #include "live.h"
+#include "place.h"
 
 #define SETUP_ASSIGNMENTS_MAX 256
 
@@ -17,7 +18,8 @@ struct setup_options {
 
 struct setup {
 	struct engine_settings settings;
-	struct option_table tables[8];
+	struct place_settings place;
+	struct option_table tables[9]; /* the engine's, and that of place */
 };
 
 /* Collects one assignment; false where there are too many. */

@@ -64,12 +64,9 @@ const struct deepflow_option deepflow_options[] = {
     {"log_retention", LOG},
 
     /* capture */
-    {"tap_interface_regex", LIVE},
-    {"extra_netns_regex", LIVE},
     {"capture_bpf", "in this version the filter is given on the command line (-f)"},
     {"capture_packet_size", "in this version the snap length is given on the command line (-s)"},
     {"capture_socket_type", LIVE},
-    {"tap_mode", LIVE},
     {"if_mac_source", "tags of virtual machines are not built yet in this version"},
     {"vm_xml_path", "tags of virtual machines are not built yet in this version"},
 
@@ -142,9 +139,8 @@ const struct deepflow_option deepflow_options[] = {
     {S "analyzer-raw-packet-block-size", LIVE},
     {S "batched-buffer-size-limit", QUEUE},
     {S "analyzer-dedup-disabled", "duplicates are not removed yet in this version"},
-    {S "default-tap-type", "records carry no tap type yet in this version"},
-    {S "mirror-traffic-pcp", "records carry no tap type yet in this version"},
-    {S "cloud-gateway-traffic", "records carry no tap type yet in this version"},
+    {S "mirror-traffic-pcp", "tap.types says which traffic is of what type, by priority, VLAN, tunnel or NIC"},
+    {S "cloud-gateway-traffic", "tap.types says which traffic is of what type, by priority, VLAN, tunnel or NIC"},
     {S "enable-qos-bypass", SERVER},
     {S "multiple-sockets-to-ingester", SERVER},
     {S "fast-path-map-size", BROKER},
@@ -154,7 +150,6 @@ const struct deepflow_option deepflow_options[] = {
     {S "local-dispatcher-count", LIVE},
     {S "packet-fanout-mode", LIVE},
     {S "dispatcher-queue", LIVE},
-    {S "src-interfaces", LIVE},
     {S "tap-interface-bond-groups", LIVE},
     {S "bpf-disabled", LIVE},
     {S "libpcap-enabled", LIVE},

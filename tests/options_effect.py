@@ -97,6 +97,16 @@ EFFECTS = {
     "l7.outstanding_max": ("1", lambda: pcap("nginx-pipeline.pcap"), "records"),
     "l7.text_max": ("16", lambda: pcap("nginx-errors.pcap"), "records"),
     "static_config.l7-protocol-advanced-features.obfuscate-enabled-protocols": ("[HTTP]", lambda: pcap("nginx-keepalive.pcap"), "records"),
+    "tap_mode": ("1", lambda: ["static_config.src-interfaces=[nosuch]"], "interfaces"),
+    "tap_interface_regex": ("nosuch", list, "interfaces"),
+    "static_config.src-interfaces": ("[nosuch]", lambda: ["tap_mode=1"], "interfaces"),
+    # of live capture; what they change is seen by live-nics and by the unit tests of place/
+    "extra_netns_regex": ("(", None, "refused"),
+    "static_config.default-tap-type": ("x" * 65, None, "refused"),
+    "tap.types": ("[vlan = x]", None, "refused"),
+    "tap.owners": ("[shop = 10.0.0.1]", None, "refused"),
+    "tap.learn_owners": ("maybe", None, "refused"),
+    "tap.rescan_interval": ("1ms", None, "refused"),
 }
 
 
@@ -138,6 +148,10 @@ def effect(option, value, files, kind):
     if kind == "refused":
         got = replay(TAPSCOPE, pcap("nginx-slow.pcap"), *setting)
         return got.code in (1, 2) and option.rsplit(".", 1)[-1] in got.err, f"exit {got.code} {got.err}"
+    if kind == "interfaces":
+        base = [word for other in files for word in ("-o", other)]
+        a, b = (subprocess.run([TAPSCOPE, "interfaces", *base, *more], capture_output=True, env=ENVIRONMENT, timeout=20) for more in ((), setting))
+        return a.stdout != b.stdout and b"\"why\":" in b.stdout, "the same NICs for the same reasons"
     if kind == "threads":
         a, b = waiting()[0], waiting(*setting)[0]
         return b > a, f"{a} threads, then {b}"
