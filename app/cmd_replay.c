@@ -25,6 +25,7 @@ static const char usage_text[] =
     "                       output, but to standard error where that has the NDJSON or the table.\n"
     "                       With --format none: of what --format ndjson would have written\n"
     "  --summary            print the table's summary to standard error with the other formats too\n"
+    "  --counters           print what was counted as one JSON object to standard error; costs nothing\n"
     "\n"
     "  -r, --read FILE      the same as FILE\n"
     "  -f, --filter BPF     only packets that match this filter, in libpcap's language\n"
@@ -41,13 +42,14 @@ static const char usage_text[] =
     "Exit status: 0 done; 1 the configuration is wrong; 2 wrong usage; 3 an input could not be read or\n"
     "is damaged (all records up to there are made), or an output could not be written.\n";
 
-enum { OPTION_FORMAT = 256, OPTION_OUTPUT, OPTION_DIGEST, OPTION_SUMMARY, OPTION_WORKERS, OPTION_RING_SLOTS };
+enum { OPTION_FORMAT = 256, OPTION_OUTPUT, OPTION_DIGEST, OPTION_SUMMARY, OPTION_COUNTERS, OPTION_WORKERS, OPTION_RING_SLOTS };
 
 static const struct usage_option usage_options[] = {
     {OPTION_FORMAT, "format", true},
     {OPTION_OUTPUT, "output", true},
     {OPTION_DIGEST, "digest", false},
     {OPTION_SUMMARY, "summary", false},
+    {OPTION_COUNTERS, "counters", false},
     {'r', "read", true},
     {'f', "filter", true},
     {'c', "count", true},
@@ -62,7 +64,7 @@ static const struct usage_option usage_options[] = {
 
 struct arguments {
 	struct outputs_options outputs;
-	bool help;
+	bool counters, help;
 	struct engine_input input;
 	const char **paths;
 	struct setup_options setup;
@@ -95,6 +97,9 @@ static int parse_option(struct arguments *a, int code, const char *value)
 		return 0;
 	case OPTION_SUMMARY:
 		a->outputs.summary = true;
+		return 0;
+	case OPTION_COUNTERS:
+		a->counters = true;
 		return 0;
 	case 'f':
 		a->input.filter = value;
@@ -181,6 +186,8 @@ static int replay(const struct arguments *a, const struct engine_settings *setti
 		status = EXIT_INPUT;
 	if (r >= 0 && failed == 0 && !reader_gone)
 		outputs_print_digests(&o);
+	if (r >= 0 && a->counters)
+		setup_print_counters(&counters, stderr);
 	if (stop && r >= 0 && failed == 0 && !reader_gone)
 		fprintf(stderr, "tapscope: stopped by a signal after %" PRIu64 " frames; their records are complete\n",
 			counters.ledger.frames);

@@ -3,7 +3,7 @@
 #include "config.h"
 #include "usage.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 
 static void tell_fault(void *ctx maybe_unused, const char *message)
 {
@@ -144,4 +144,26 @@ void setup_live_ledger(const struct live_counters *c, struct export_ledger *ret_
 	add_limit(g, "flow records lost, output too slow", c->records_lost[RECORD_FLOW]);
 	add_limit(g, "request records lost, output too slow", c->records_lost[RECORD_REQUEST]);
 	add_limit(g, "frames later than the merge window", c->reordered);
+}
+
+void setup_print_counters(const struct engine_counters *c, FILE *to)
+{
+	const struct {
+		const char *name;
+		uint64_t value;
+	} counted[] = {
+	    {"frames", c->ledger.frames},
+	    {"bytes", c->bytes},
+	    {"packets", c->packets},
+	    {"flows", c->flowtab.flows},
+	    {"flows_evicted", c->flowtab.flows_evicted},
+	    {"flow_records", c->records[RECORD_FLOW]},
+	    {"request_records", c->records[RECORD_REQUEST]},
+	    {"memory_touched_bytes", c->memory_touched},
+	    {"busiest_worker_packets", c->worker_packets_max},
+	};
+	fputc('{', to);
+	for (unsigned i = 0; i < array_size(counted); i++)
+		fprintf(to, "\"%s\":%" PRIu64 ",", counted[i].name, counted[i].value);
+	fprintf(to, "\"unaccounted_frames\":%" PRIi64 "}\n", ledger_remainder(&c->ledger));
 }

@@ -7,6 +7,8 @@
 #include "live.h"
 #include "place.h"
 
+#include <stdio.h>
+
 #define SETUP_ASSIGNMENTS_MAX 256
 
 /* What the command line says about settings; collected first, applied by setup_load(). */
@@ -33,5 +35,8 @@ void setup_clear(struct setup *s);
 void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_ledger);
 /* The same of live capture: frames are those that the sources saw. */
 void setup_live_ledger(const struct live_counters *c, struct export_ledger *ret_ledger);
+
+/* What was counted, as one line of JSON. Records are counted whether or not a sink takes them. */
+void setup_print_counters(const struct engine_counters *c, FILE *to);
 
 #endif
