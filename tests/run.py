@@ -31,6 +31,7 @@ BUILDS = {
     "tsan": (CLANG, ["-Dbuildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"]),
     "fuzz": (CLANG, ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true"]),
     "fault": ("gcc", ["-Dfault=drop_packet"]),
+    "bench": ("gcc", ["-Dbuildtype=release", "-Db_lto=true", "-Ddebug=true"]),
 }
 
 
@@ -217,6 +218,7 @@ STEPS = {
     "determinism-quick": lambda log: script("determinism", log, python("determinism.py", "--quick", binary("gcc"))),
     "determinism": lambda log: script("determinism", log, python("determinism.py", binary("gcc"), binary("clang"))),
     "determinism-tsan": lambda log: build("tsan", ["tapscope"], log) and script("determinism-tsan", log, python("determinism.py", "--quick", binary("tsan"))),
+    "instructions": lambda log: build("bench", ["tapscope"], log) and script("instructions", log, python("bench/instructions.py", binary("bench"))),
     "balance": lambda log: script("balance", log, python("balance.py", binary("gcc"))),
     "pairing": lambda log: script("pairing", log, python("pairing_sim.py", binary("gcc"), "10")),
     "pairing-real": lambda log: script("pairing-real", log, python("pairing_real.py", binary("gcc"))),
