@@ -42,7 +42,15 @@ static const char usage_text[] =
     "Exit status: 0 done; 1 the configuration is wrong; 2 wrong usage; 3 an input could not be read or\n"
     "is damaged (all records up to there are made), or an output could not be written.\n";
 
-enum { OPTION_FORMAT = 256, OPTION_OUTPUT, OPTION_DIGEST, OPTION_SUMMARY, OPTION_COUNTERS, OPTION_WORKERS, OPTION_RING_SLOTS };
+enum {
+	OPTION_FORMAT = 256,
+	OPTION_OUTPUT,
+	OPTION_DIGEST,
+	OPTION_SUMMARY,
+	OPTION_COUNTERS,
+	OPTION_WORKERS,
+	OPTION_RING_SLOTS
+};
 
 static const struct usage_option usage_options[] = {
     {OPTION_FORMAT, "format", true},
