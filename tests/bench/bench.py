@@ -1,215 +1,253 @@
 #!/usr/bin/env python3
-"""First figures: what a packet costs, whole and by stage, and beside other programs.
+"""What a packet costs: whole, by stage, beside other programs, by workers, and at its worst.
 
-    bench.py [--quick] [--no-peers] [--json FILE] [TAPSCOPE]     without TAPSCOPE: built in build-bench/
+    bench.py [--quick] [--workloads DIR] [--only NAME,...] [--all-peers] [--no-peers] [--json FILE] [TAPSCOPE]
 
-Workloads come from tests/bench/synth.c, the same bytes each time, in .bench/ (read once before, so from memory). Each program
-runs RUNS times; printed is the median and, as spread, the fastest and slowest. ns per packet is CPU time of user and kernel
-(of all threads) divided by packets; "wall" is the clock's. Instructions come from callgrind, which counts user space only, as
-the difference of two lengths of the same workload, so that start and end cost nothing. By stage: the share of the functions
-of a room's source files (what the compiler inlines counts where it was written). The JSON file has all of it.
+--quick       workloads of a tenth, fewer rounds: a first look in less than three minutes
+--workloads   a folder that has NAME.pcap (and perhaps NAME.truth.json) instead of those that workloads.py makes in .bench/
+--only        these workloads only
+--all-peers   also peers that take minutes, on whole files
+TAPSCOPE      without it: built in build-bench/ (gcc, release, LTO)
 
-Programs do different work on the same packets: what each writes is said beside its name. Figures of different machines, and of
-different runs on a busy one, are not to be compared; instructions may be.
+docs/performance.md says what the figures mean. The JSON file has all of them (.bench/bench.json). Exit status 1: records that
+are not what is known to be in a workload, a digest that is not that of the unoptimised build, or a worst case above its bound.
+A figure that misses its aim is printed as such and is no failure.
 """
-import collections
+import argparse
+import concurrent.futures
 import datetime
 import json
 import os
-import platform
-import re
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FOLDER = os.path.join(ROOT, ".bench")
-QUICK = "--quick" in sys.argv
-RUNS = 3 if QUICK else 7
-SCALE = 10 if QUICK else 1
-ROOMS = ("base", "record", "capture", "flowtab", "dissect", "engine", "export", "config", "app")
-# name -> (arguments of synth, the tenth of it for instructions)
-WORKLOADS = {
-    "short-flows": (("http", 200000 // SCALE, 1, 20000 // SCALE), ("http", 40000 // SCALE, 1, 4000), ("http", 20000 // SCALE, 1, 4000)),
-    "keep-alive": (("http", 20000 // SCALE, 30, 500), ("http", 2000 // SCALE, 30, 100), ("http", 1000 // SCALE, 30, 100)),
-    "flood": (("flood", 2000000 // SCALE, 500000 // SCALE), ("flood", 200000 // SCALE, 50000), ("flood", 100000 // SCALE, 50000)),
+import programs
+import stages
+import worst
+from common import BUILD, FAILURES, FOLDER, ROOT, TMPFS, Run, build, fail, free_bytes, machine, output_of, say, tool, warm
+from workloads import NAMES, workloads
+
+ROUNDS = {"http": 7, "redis": 7, "redis-pipeline": 7, "mysql": 7, "shortflows": 3, "flood": 3}
+LIMIT = {False: 120, True: 30}  # seconds a run may take, by quick
+LARGE = ("shortflows", "flood")
+# (workload, output) -> (peer, the most that we may cost as a multiple of it)
+AIMS = {
+    ("http", "none"): [("softflowd", 1)],
+    ("http", "ndjson"): [("softflowd", 1), ("justniffer", 1 / 3), ("suricata", 1 / 9)],
+    ("redis", "none"): [("softflowd", 1)],
+    ("redis", "ndjson"): [("softflowd", 1.6)],
+    ("redis-pipeline", "none"): [("softflowd", 1.5)],
+    ("redis-pipeline", "ndjson"): [("softflowd", 2.7)],
+    ("mysql", "none"): [("softflowd", 1)],
+    ("mysql", "ndjson"): [("softflowd", 2.5), ("zeek", 1 / 15)],
+    ("shortflows", "none"): [("softflowd", 0.25)],
+    ("shortflows", "ndjson"): [("softflowd", 0.43), ("justniffer", 1 / 6)],
+    ("flood", "none"): [("nfpcapd", 0.1)],
+    ("flood", "ndjson"): [("nfpcapd", 0.1)],
 }
+FLOOD_SETTINGS = ["-o", "max_memory=4096"]
+FLOOD_60S = ["-o", "static_config.flow.opening-timeout=60s", "-o", "static_config.flow.udp-oneway-timeout=60s"]
+SHORTFLOWS_MIB, FLOOD_FLOW_BYTES = 100, 256
 
 
-def built():
-    """A release build with line numbers, which change no instruction."""
-    folder = os.path.join(ROOT, "build-bench")
-    if not os.path.exists(os.path.join(folder, "build.ninja")):
-        subprocess.run(["meson", "setup", folder, "-Dbuildtype=release", "-Ddebug=true"], stdout=subprocess.DEVNULL, check=True)
-    subprocess.run(["ninja", "-C", folder, "--quiet", "tapscope"], stdout=subprocess.DEVNULL, check=True)
-    return os.path.join(folder, "tapscope")
+def arguments():
+    p = argparse.ArgumentParser(usage=__doc__)
+    p.add_argument("--quick", action="store_true")
+    p.add_argument("--workloads")
+    p.add_argument("--only")
+    p.add_argument("--all-peers", action="store_true")
+    p.add_argument("--no-peers", action="store_true")
+    p.add_argument("--json", default=os.path.join(FOLDER, "bench.json"))
+    p.add_argument("tapscope", nargs="?")
+    a = p.parse_args()
+    a.only = a.only.split(",") if a.only else NAMES
+    if set(a.only) - set(NAMES):
+        p.error(f"there are the workloads {' '.join(NAMES)}")
+    return a
 
 
-def positional():
-    skip, found = False, []
-    for a in sys.argv[1:]:
-        if skip:
-            skip = False
-        elif a == "--json":
-            skip = True
-        elif not a.startswith("--"):
-            found.append(a)
-    return found
+def aim(result, what, value, limit, unit=""):
+    """One aim, met or not."""
+    met = value <= limit
+    result["aims"].append({"what": what, "value": value, "aim": limit, "met": met})
+    say(f"  {what:62} {value:8.3g}{unit}  aim {limit:.3g}{unit}  {'met' if met else 'NOT MET'}")
 
 
-def synth(arguments):
-    """The capture for these arguments, and its number of packets."""
-    tool = os.path.join(FOLDER, "synth")
-    source = os.path.join(ROOT, "tests/bench/synth.c")
-    if not os.path.exists(tool) or os.path.getmtime(tool) < os.path.getmtime(source):
-        subprocess.run(["gcc", "-O2", "-o", tool, source], check=True)
-        for name in os.listdir(FOLDER):
-            if name.endswith(".pcap"):
-                os.unlink(os.path.join(FOLDER, name))
-    path = os.path.join(FOLDER, "-".join(map(str, arguments)) + ".pcap")
-    if not os.path.exists(path):
-        subprocess.run([tool, *map(str, arguments), path], check=True)
-    if arguments[0] == "http":
-        return path, arguments[1] * (6 + 4 * arguments[2])
-    return path, arguments[1]
+def whole(a, binary, result, there):
+    """Programs beside each other on each workload."""
+    found, missing = ([], []) if a.no_peers else programs.peers(a.all_peers)
+    ours = programs.tapscope(binary, tool("wire_count"))
+    programs.show_commands(ours + found)
+    if missing:
+        say(f"  not installed: {', '.join(missing)}")
+    result["not_installed"] = missing
+    for name, w in there.items():
+        warm(w.path)
+        rounds = 2 if a.quick else ROUNDS[name]
+        say(f"\n{name}: {w.packets:,} packets, {w.bytes / 1e6:.0f} MB, {w.requests:,} requests ({w.answered:,} answered), {w.flows:,} flows, counted by "
+            f"{' and '.join(w.counted_by)}; {rounds} rounds")
+        if w.fault:
+            fail(f"{name}: {w.fault}")
+        entry = result["workloads"][name] = {"packets": w.packets, "bytes": w.bytes, "requests": w.requests, "answered": w.answered, "flows": w.flows}
+        entry["programs"] = programs.show(w, programs.compare(w, ours + found, rounds, LIMIT[a.quick]))
 
 
-def timed(command):
-    """(CPU seconds, wall seconds, peak resident KiB) of a run, or None where it fails."""
-    began = time.monotonic()
-    p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    limit = threading.Timer(120, p.kill)
-    limit.start()
-    _, status, usage = os.wait4(p.pid, 0)
-    limit.cancel()
-    p.returncode = status
-    wall = time.monotonic() - began
-    return None if status else (usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss)
+def ratios(result):
+    """Our cost as a multiple of the peers', against the aims."""
+    say("\nCPU time as a multiple of a peer's (medians of this run)")
+    for (name, output), peers in AIMS.items():
+        figures = result["workloads"].get(name, {}).get("programs", {})
+        ours = figures.get(f"tapscope {output}", {}).get("cpu_s")
+        for peer, limit in peers:
+            theirs = figures.get(peer, {}).get("cpu_s")
+            if ours and theirs:
+                aim(result, f"{name}, {output}: of {peer}'s", ours["median"] / theirs["median"], limit)
+            elif ours:
+                say(f"  {name + ', ' + output + ': of ' + peer + chr(39) + 's':62} {'-':>8}  aim {limit:.3g}  not measured")
 
 
-def spread(values):
-    return {"median": round(statistics.median(values), 2), "min": round(min(values), 2), "max": round(max(values), 2)}
+def memory_and_model(a, binary, result, there):
+    """What the large workloads touch, and whether the flood's flows are those of the model."""
+    if not set(LARGE) & set(there):
+        return
+    say("\nMemory touched, and flows as the model has them")
+    if "shortflows" in there:
+        mib = result["workloads"]["shortflows"]["programs"]["tapscope none"].get("anonymous_mib", 0)
+        aim(result, "shortflows: anonymous memory touched", mib, SHORTFLOWS_MIB, " MiB")
+    if "flood" not in there:
+        return
+    w = there["flood"]
+    settings = (("default timeouts, 4 GiB", [], w.flows), ("timeouts of 60 s, 4 GiB", FLOOD_60S, w.flows_60s["flows_by_number"]))
+    for what, options, wanted in settings:
+        c = Run([binary, "replay", "--format", "none", "--counters", *FLOOD_SETTINGS, *options, w.path], LIMIT[a.quick]).counters()
+        say(f"  flood, {what}: {c.get('flow_records', 0):,} flows, {c.get('flows_evicted', 0):,} evicted; the model has {wanted:,}"
+            + (f" ({w.five_tuples:,} five-tuples; a SYN with another number begins another flow)" if options else ""))
+        if c.get("flow_records") != wanted:
+            fail(f"flood, {what}: {c.get('flow_records')} flows, the model has {wanted}")
+    aim(result, "flood: bytes touched for each five-tuple, 60 s", c.get("memory_touched_bytes", 0) / w.five_tuples, FLOOD_FLOW_BYTES, " B")
+    default = result["workloads"]["flood"]["programs"].get("tapscope none", {}).get("counters", {})
+    if default:
+        aim(result, "flood: flows evicted with all defaults", default["flows_evicted"], 0)
 
 
-def measure(command, packets):
-    runs = []
-    for _ in range(RUNS):
-        runs.append(timed(command))
-        if runs[-1] is None:
-            return None
-    return {
-        "ns_per_packet": spread([r[0] * 1e9 / packets for r in runs]),
-        "wall_ns_per_packet": spread([r[1] * 1e9 / packets for r in runs]),
-        "peak_rss_mib": round(max(r[2] for r in runs) / 1024, 1),
-        "runs": RUNS,
-    }
+def digests(binary, result, there):
+    """The records of the optimised build, by one worker and two, are those of the unoptimised."""
+    say("\nDigests of the records: this build with 1 and 2 workers, and an unoptimised build")
+    plain = build(os.path.join(ROOT, "build-bench-plain"), ["-Dbuildtype=debug", "-Doptimization=0"])
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for name, w in there.items():
+            cut = ["-c", "1000000"] if name in LARGE else []
+            runs = [pool.submit(output_of, [b, "replay", "--format", "none", "--digest", *cut, *options, w.path])
+                    for b, options in ((binary, []), (binary, ["--workers", "2"]), (plain, []))]
+            got = [r.result().split()[0] for r in runs]
+            say(f"  {name:16} {got[0][:16]} {'the same' if len(set(got)) == 1 else 'DIFFERENT: ' + ' '.join(g[:16] for g in got)}" + (" (the first 1,000,000 packets)" if cut else ""))
+            result["digests"][name] = {"digest": got[0], "same": len(set(got)) == 1}
+            if len(set(got)) != 1:
+                fail(f"{name}: the digests differ")
 
 
-def callgrind(binary, capture, options):
-    """User-space instructions of a run, by source file."""
-    with tempfile.TemporaryDirectory(prefix="tapscope-bench-") as folder:
-        out = os.path.join(folder, "out")
-        subprocess.run(["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", "--compress-strings=no", "--compress-pos=no", binary, "replay", *options, capture],
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-        counts = collections.Counter()
-        source, skip = "", False
-        with open(out, encoding="utf-8", errors="replace") as f:
-            for line in f:
-                if line.startswith(("fl=", "fi=", "fe=")):
-                    source = line[3:].strip()
-                elif line.startswith("calls="):
-                    skip = True  # the next line is the cost of the callee, counted at the callee
-                elif line[0].isdigit() or line[0] in "+-*":
-                    if skip:
-                        skip = False
-                    else:
-                        parts = line.split()
-                        if len(parts) >= 2:
-                            counts[source] += int(parts[1])
-        return counts
+def sampled(binary, w, output):
+    """perf's shares of a run whose records go where those of the timed run went; of a large one, its beginning."""
+    large = w.name in LARGE
+    with tempfile.TemporaryDirectory(prefix="tapscope-bench-", dir=TMPFS if free_bytes(TMPFS) > 4e9 else None) as folder:
+        options = ["--format", "none"] if output == "none" else ["--output", folder, *(["-c", "2000000"] if large else [])]
+        return stages.perf(binary, [*options, w.path], 1 if large else 3)
 
 
-def room_of(source):
-    m = re.search(r"(?:^|/)(%s)/[^/]+\.[ch]$" % "|".join(ROOMS), source)
-    return m[1] if m else "libraries"
+def by_stage(a, binary, result, there):
+    """Instructions by stage of a small workload of the same kind, time by stage of this one."""
+    if not shutil.which("valgrind"):
+        say("\nNo stages: valgrind is not installed (scripts/install-deps.sh --bench)")
+        return
+    timed = stages.have_perf()
+    say("\nStages: instructions (callgrind, difference of the capture and its first packet) and CPU time (perf's samples of the CPU clock"
+        + (")" if timed else "): perf does not sample here"))
+    small = {}
+    for scale, names in ((10, [n for n in there if n not in LARGE]), (100, [n for n in there if n in LARGE])):
+        small.update(workloads(names, scale=scale))
+    small = {n: w for n, w in small.items() if not isinstance(w, str)}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = {(n, o, cut): pool.submit(stages.callgrind, binary, ["--format", o, *cut, w.path]) for n, w in small.items() for o in ("none", "ndjson") for cut in ((), ("-c", "1"))}
+        counts = {(n, o): runs[n, o, ()].result().minus(runs[n, o, ("-c", "1")].result()) for n in small for o in ("none", "ndjson")}
+    for (name, output), c in counts.items():
+        w, full = small[name], there[name]
+        program = result["workloads"][name]["programs"][f"tapscope {output}"]
+        per_packet = program.get("ns_per_packet", {}).get("median")
+        shares, samples = ({}, 0)
+        if timed and per_packet:
+            shares, samples = sampled(binary, full, output)
+            shares = stages.share_out_libraries(shares, c)
+        n, requests = w.packets - 1, w.requests
+        say(f"\n  {name}, {output}: {c.total() / n:.0f} instructions/packet" + (f", {c.total() / requests:.0f} /request" if requests else "")
+            + (f"; {per_packet:.0f} ns/packet ({samples} samples)" if samples else ""))
+        say(f"    {'stage':18} {'instr/packet':>12} {'/request':>9} {'share':>6}   {'ns/packet':>9} {'/request':>9} {'share':>6}")
+        rows = result["workloads"][name].setdefault("stages", {})[output] = {}
+        for stage in [*stages.ORDER, *[k for k, _ in stages.KERNEL], "kernel: other"]:
+            i, share = c.stage(stage), shares.get(stage, 0)
+            if i / n < 0.5 and share < 0.005:
+                continue
+            ns = share * per_packet if per_packet else 0
+            rows[stage] = {"instructions_per_packet": i / n, "instructions_per_request": i / requests if requests else None,
+                           "ns_per_packet": ns, "ns_per_request": ns * full.packets / full.requests if full.requests else None}
+            say(f"    {stage:18} {i / n:12.1f} " + (f"{i / requests:9.1f}" if requests else f"{'':9}") + f" {i / c.total():6.1%}   {ns:9.1f} "
+                + (f"{ns * full.packets / full.requests:9.1f}" if full.requests else f"{'':9}") + f" {share:6.1%}")
 
 
-def instructions(binary, big, small, options):
-    """Instructions a packet: whole, and by room."""
-    (path_a, packets_a), (path_b, packets_b) = synth(big), synth(small)
-    a, b = callgrind(binary, path_a, options), callgrind(binary, path_b, options)
-    rooms = collections.Counter()
-    for source in a.keys() | b.keys():
-        rooms[room_of(source)] += a[source] - b[source]
-    n = packets_a - packets_b
-    return {"whole": round(sum(rooms.values()) / n, 1), **{room: round(v / n, 1) for room, v in rooms.most_common() if v / n >= 0.05}}
-
-
-def peers(path, folder):
-    """Programs of the same field that are installed: (name with what it does, command)"""
-    if shutil.which("softflowd"):
-        yield "softflowd (flows, sent to nobody)", ["softflowd", "-d", "-r", path, "-m", "100000", "-c", "none", "-p", os.path.join(folder, "s.pid")]
-    if shutil.which("nfpcapd"):
-        yield "nfpcapd (flows, to a file)", ["nfpcapd", "-r", path, "-w", folder]
-    if shutil.which("ndpiReader"):
-        yield "ndpiReader (flows and protocols)", ["ndpiReader", "-q", "-i", path]
-    if shutil.which("tshark"):
-        yield "tshark (HTTP fields)", ["tshark", "-r", path, "-Y", "http", "-T", "fields", "-e", "http.request.uri", "-e", "http.response.code"]
-
-
-def machine():
-    model = ""
-    with open("/proc/cpuinfo", encoding="utf-8") as f:
-        for line in f:
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    return {"cpu": model, "cpus": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()[0]}
+def scaling(result, there):
+    """One and two workers; and what bounds more of them, alone."""
+    say("\nScaling: wall and CPU seconds by workers (medians)")
+    for name in there:
+        figures = result["workloads"][name]["programs"]
+        for output in ("none", "ndjson"):
+            one, two = (figures.get(f"tapscope {output}{x}", {}) for x in ("", ", 2 workers"))
+            if "wall_s" in one and "wall_s" in two:
+                gain, cost = one["wall_s"]["median"] / two["wall_s"]["median"], two["cpu_s"]["median"] / one["cpu_s"]["median"]
+                result["workloads"][name].setdefault("scaling", {})[output] = {"wall_gain": gain, "cpu_cost": cost}
+                say(f"  {name:16} {output:7} wall {one['wall_s']['median']:7.3f} -> {two['wall_s']['median']:7.3f} ({gain:.2f} times as fast), CPU {one['cpu_s']['median']:7.3f} -> "
+                    f"{two['cpu_s']['median']:7.3f} ({cost:.2f} times as much)")
+    build(targets=("tests/bench/bench_parts",))
+    for name in [n for n in ("http", "flood") if n in there]:
+        p = result["parts"][name] = json.loads(output_of([os.path.join(BUILD, "tests", "bench", "bench_parts"), there[name].path]))
+        say(f"  alone, on {name}: reading {p['read_ns']} ns/packet, with decode and shard {p['read_decode_ns']}; ring to another CPU {p['ring_ns']} ns/packet, "
+            f"within one {p['ring_inline_ns']} ({p['message_bytes']} bytes a slot); outbox to another CPU {p['outbox_ns']} ns a record of 512 bytes")
+        say(f"  memory: {p['memory_gb_s'][0]} GB/s by one thread, {p['memory_gb_s'][1]} by two; a random line {p['miss_ns'][0]} ns, 32 at a time {p['miss_ns'][1]} ns")
 
 
 def main():
-    names = positional()
-    binary = os.path.abspath(names[0]) if names else built()
-    output = sys.argv[sys.argv.index("--json") + 1] if "--json" in sys.argv else os.path.join(FOLDER, "bench.json")
+    a = arguments()
+    began = datetime.datetime.now(datetime.timezone.utc)
     os.makedirs(FOLDER, exist_ok=True)
-    have_valgrind = shutil.which("valgrind") is not None
-    result = {"when": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "machine": machine(), "workloads": {}}
-    print(f"{result['machine']['cpu']}, {result['machine']['cpus']} CPUs, load {result['machine']['load']:.1f}; median of {RUNS} runs (min to max)")
-    for name, (full, big, small) in WORKLOADS.items():
-        path, packets = synth(full)
-        with open(path, "rb") as f:
-            while f.read(1 << 24):
-                pass
-        print(f"\n{name}: {packets:,} packets, {os.path.getsize(path) / 1e6:.0f} MB")
-        entry = result["workloads"][name] = {"packets": packets, "programs": {}, "instructions_per_packet": {}}
-        programs = {
-            "tapscope, no output": [binary, "replay", "--format", "none", path],
-            "tapscope, NDJSON": [binary, "replay", "--format", "ndjson", path],
-            "tapscope, no output, 2 workers": [binary, "replay", "--format", "none", "--workers", "2", path],
-        }
-        with tempfile.TemporaryDirectory(prefix="tapscope-bench-") as folder:
-            if "--no-peers" not in sys.argv:
-                programs.update(peers(path, folder))
-            for program, command in programs.items():
-                m = entry["programs"][program] = measure(command, packets)
-                if m is None:
-                    print(f"  {program:36} does not run: {' '.join(command)}")
-                    continue
-                n, w = m["ns_per_packet"], m["wall_ns_per_packet"]
-                print(f"  {program:36} {n['median']:8.0f} ns/packet ({n['min']:.0f} to {n['max']:.0f}), wall {w['median']:6.0f}, {m['peak_rss_mib']:6.0f} MiB")
-        if have_valgrind:
-            for kind, options in (("no output", ["--format", "none"]), ("NDJSON", ["--format", "ndjson"])):
-                i = entry["instructions_per_packet"][kind] = instructions(binary, big, small, options)
-                print(f"  instructions/packet, {kind}: {i['whole']:.0f} = " + ", ".join(f"{room} {v:.0f}" for room, v in i.items() if room != "whole"))
-        else:
-            print("  instructions: valgrind is not installed (scripts/install-deps.sh --bench)")
-    with open(output, "w", encoding="utf-8") as f:
+    binary = os.path.abspath(a.tapscope) if a.tapscope else build()
+    result = {"when": began.isoformat(timespec="seconds"), "quick": a.quick, "machine": machine(), "tapscope": binary, "workloads": {}, "aims": [], "digests": {}, "parts": {}}
+    m = result["machine"]
+    say(f"{m['cpu']}, {m['cpus']} CPUs, {', '.join(f'{k} {v}' for k, v in m['caches'].items())}, {m['memory_mib']} MiB, Linux {m['kernel']}, load {m['load']:.1f}")
+    if m["load"] > 0.5:
+        say("  the machine is busy: times are worse than they could be, instructions are not")
+    found = workloads(a.only, a.workloads, 10 if a.quick else 1)
+    there = {n: w for n, w in found.items() if not isinstance(w, str)}
+    for name, reason in found.items():
+        if isinstance(reason, str):
+            say(f"no {name}: {reason}")
+    result["left_out"] = {n: w for n, w in found.items() if isinstance(w, str)}
+    whole(a, binary, result, there)
+    ratios(result)
+    memory_and_model(a, binary, result, there)
+    by_stage(a, binary, result, there)
+    scaling(result, there)
+    if not a.quick:
+        digests(binary, result, there)
+    if shutil.which("valgrind"):
+        result["worst_cases"] = worst.measure(binary, a.quick)
+    result["failures"] = FAILURES
+    result["seconds"] = (datetime.datetime.now(datetime.timezone.utc) - began).total_seconds()
+    with open(a.json, "w", encoding="utf-8") as f:
         json.dump(result, f, indent=1)
-    print(f"\nall figures: {os.path.relpath(output)}")
+    missed = [x["what"] for x in result["aims"] if not x["met"]]
+    say(f"\n{len(result['aims']) - len(missed)} of {len(result['aims'])} aims met; {len(FAILURES)} failures; {result['seconds']:.0f} s; all figures: {os.path.relpath(a.json)}")
+    for f in FAILURES:
+        say(f"  FAILED: {f}")
+    sys.exit(1 if FAILURES or not there else 0)
 
 
 if __name__ == "__main__":
