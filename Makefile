@@ -24,8 +24,11 @@ test:
 	@scripts/install-deps.sh --test --servers
 	@python3 tests/run.py test
 
+# BENCH=--quick is a first look in less than three minutes; docs/performance.md says what comes out
+BENCH =
 bench:
-	@python3 tests/bench/bench.py
+	@scripts/install-deps.sh --bench
+	@python3 tests/bench/bench.py $(BENCH)
 
 # FUZZ_SECONDS for each target
 FUZZ_SECONDS = 60

@@ -106,7 +106,7 @@ static unsigned drain(uint64_t *total)
 	unsigned n = 0;
 	struct message *m = ring_peek(&ring);
 	for (; n < 32 && m; m = ring_peek_at(&ring, n)) {
-		*total += m->packet.hash + m->packet.key.port[0] + m->packet.seq;
+		*total += m->packet.key.hash + m->packet.key.port[0] + m->packet.seq;
 		n++;
 	}
 	if (n)
