@@ -176,28 +176,6 @@ static enum mysql_look look(struct dissect *d, struct mysql_state *st, const str
 	return mysql_server_packet(d, st, p);
 }
 
-/* Rows, which are nearly all that a server sends, as long as they are whole; returns what is behind them. */
-static size_t skip_rows(struct mysql_state *st, struct mysql_side *side, const uint8_t *data, size_t len, size_t at,
-			bool nested)
-{
-	uint64_t rows = 0;
-	uint8_t seq = side->seq;
-	while (len - at > MYSQL_HEADER) {
-		const uint8_t *p = data + at;
-		size_t packet = MYSQL_HEADER + mysql_le24(p);
-		/* the first byte is beyond the packet where that is empty: then it decides nothing */
-		if (packet > len - at || packet == MYSQL_HEADER + MYSQL_PACKET_MAX || p[4] >= 0xfe ||
-		    (p[3] != (uint8_t)(seq + 1) && !nested))
-			break;
-		seq = p[3];
-		rows++;
-		at += packet;
-	}
-	side->seq = seq;
-	st->rows += rows;
-	return at;
-}
-
 /* The packets in data[at, len); returns how far it came, more than len where the rest of one is to be skipped. */
 static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, size_t at,
 			      bool nested)
@@ -217,8 +195,8 @@ static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const u
 				break;
 			framing = st->framing;
 		}
-		if (d->side == SIDE_SERVER && st->phase == PHASE_ROWS && !side->continued)
-			at = skip_rows(st, side, data, len, at, nested);
+		if (d->side == SIDE_SERVER && st->phase >= PHASE_DEFINITIONS && !side->continued)
+			at = mysql_skip_result(st, data, len, at, nested);
 		if (len - at < MYSQL_HEADER)
 			break;
 		struct mysql_packet p = {

@@ -240,6 +240,10 @@ extern const struct dissector dissector_mysql, dissector_tls;
 enum mysql_look mysql_client_packet(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p);
 enum mysql_look mysql_server_packet(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p);
 
+/* Definitions and rows of a result, which are nearly all that a server sends, as long as they are whole; returns what
+ * is behind them. */
+size_t mysql_skip_result(struct mysql_state *st, const uint8_t *data, size_t len, size_t at, bool nested);
+
 void mysql_put_number(struct dissect *d, struct message *m, enum mysql_attribute attribute, uint64_t value);
 
 /* ---- mysql_probe.c ---- */

@@ -66,7 +66,7 @@ static void begin(struct dissect *d, struct mysql_state *st, const struct mysql_
 	side->shown = 0;
 	side->seq = p->seq;
 	st->surplus = false;
-	message_put_text(d, m, REQUEST_request_type, command_names[command]);
+	message_put_constant(d, m, REQUEST_request_type, command_names[command]);
 	if (st->version_len)
 		message_put(d, m, REQUEST_version, st->version, st->version_len);
 	if (st->database_len)

@@ -376,6 +376,46 @@ static enum mysql_look field(struct dissect *d, struct mysql_state *st, const st
 	return LOOK_DONE;
 }
 
+size_t mysql_skip_result(struct mysql_state *st, const uint8_t *data, size_t len, size_t at, bool nested)
+{
+	uint8_t seq = server(st)->seq, phase = st->phase;
+	uint64_t rows = 0;
+
+	while (!st->prepared && len - at > MYSQL_HEADER) {
+		const uint8_t *p = data + at;
+		size_t size = mysql_le24(p);
+		if (MYSQL_HEADER + size > len - at || size == MYSQL_PACKET_MAX || !size ||
+		    (p[3] != (uint8_t)(seq + 1) && !nested))
+			break;
+		uint8_t first = p[MYSQL_HEADER];
+		if (phase == PHASE_ROWS) {
+			if (first >= 0xfe)
+				break;
+			rows++;
+		} else if (phase == PHASE_DEFINITIONS) {
+			if (first == 0xff)
+				break;
+			if (--st->left == 0)
+				phase = PHASE_ROWS_OR_EOF;
+		} else if (phase == PHASE_ROWS_OR_EOF && (first < 0xfe || size == 5)) {
+			bool is_row = first < 0xfe;
+			if (!is_row && (first == 0xff || load_le16(p + MYSQL_HEADER + 3) & STATUS_CURSOR_EXISTS))
+				break;
+			st->eof = is_row ? EOF_DEPRECATED : EOF_SENT;
+			phase = PHASE_ROWS;
+			rows += is_row;
+		} else {
+			break;
+		}
+		seq = p[3];
+		at += MYSQL_HEADER + size;
+	}
+	server(st)->seq = seq;
+	st->phase = phase;
+	st->rows += rows;
+	return at;
+}
+
 /* The first packet of a response. */
 static enum mysql_look response(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p)
 {

@@ -291,32 +291,13 @@ static char ascii_upper(char c)
 	return (uint8_t)(c - 'a') < 26 ? (char)(c & ~0x20) : c;
 }
 
-/* Up to 8 bytes as they would lie in memory with zeros behind them. n is not 0. */
-static inline uint64_t load_padded(const char *p, size_t n)
-{
-	if (n >= 8)
-		return load_le64(p);
-	if (n >= 4)
-		return load_le32(p) | (uint64_t)load_le32(p + n - 4) << 8 * (n - 4);
-	return (uint8_t)p[0] | (uint64_t)(uint8_t)p[n / 2] << 8 * (n / 2) | (uint64_t)(uint8_t)p[n - 1] << 8 * (n - 1);
-}
-
-/* Eight characters at a time. */
-static inline uint64_t upper8(uint64_t x)
-{
-	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
-	uint64_t low = x & ~high;
-	uint64_t is_lower = (low + (0x80 - 'a') * ones) & ~(low + (0x7f - 'z') * ones) & ~x & high;
-	return x - (is_lower >> 2);
-}
-
 static const struct command *command_find(struct text word)
 {
 	uint64_t name[NAME_SIZE / 8] = {0};
 	if (!word.len || word.len >= NAME_SIZE)
 		return NULL;
 	for (uint32_t i = 0; i < word.len; i += 8)
-		name[i / 8] = upper8(load_padded(word.at + i, word.len - i));
+		name[i / 8] = ascii_upper8(text_load8(word.at + i, word.len - i));
 	/* The order of the table is that of the names' first eight bytes as a big-endian number, and few share those.
 	 */
 	uint64_t key = __builtin_bswap64(name[0]);

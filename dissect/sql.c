@@ -1,38 +1,91 @@
 #include "sql.h"
 
-static const char *const statement_words[] = {
+/* A word in lower case, padded with zeros. */
+typedef char sql_word[16];
+
+static const sql_word statement_words[] = {
     "alter",    "analyze",    "begin",    "binlog",  "call",     "change",    "check",     "checksum", "commit",
     "create",   "deallocate", "delete",   "desc",    "describe", "do",        "drop",      "execute",  "explain",
     "flush",    "get",        "grant",    "handler", "help",     "import",    "insert",    "install",  "kill",
     "load",     "lock",       "optimize", "prepare", "purge",    "release",   "rename",    "repair",   "replace",
     "reset",    "resignal",   "restart",  "revoke",  "rollback", "savepoint", "select",    "set",      "show",
     "shutdown", "signal",     "start",    "stop",    "table",    "truncate",  "uninstall", "unlock",   "update",
-    "use",      "values",     "with",     "xa",      NULL,
+    "use",      "values",     "with",     "xa",
 };
 
-/* The lists are in lower case, and end with NULL. */
-static bool is_one_of(struct text word, const char *const *list)
+/* The same of any word that is not longer; of others, one that is in no list. */
+struct word_key {
+	uint64_t low, high;
+};
+
+static inline struct word_key key_of(struct text word)
 {
-	uint8_t first = word.len ? ascii_lower((uint8_t)word.at[0]) : 0;
-	for (; *list; list++)
-		if ((uint8_t)(*list)[0] == first && text_is_lower(word, *list))
+	struct word_key k = {0};
+	if (!word.len || word.len > sizeof(sql_word) || !word.at[word.len - 1])
+		return k;
+	k.low = ascii_lower8(text_load8(word.at, word.len));
+	if (word.len > 8)
+		k.high = ascii_lower8(text_load8(word.at + 8, word.len - 8));
+	return k;
+}
+
+static inline bool is_word(struct word_key k, const sql_word word)
+{
+	return load_le64(word) == k.low && load_le64(word + 8) == k.high;
+}
+
+static inline bool is_one_of(struct word_key k, const sql_word *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_word(k, list[i]))
 			return true;
 	return false;
 }
+#define IS_ONE_OF(key, list) is_one_of(key, list, array_size(list))
 
 bool sql_is_statement_word(struct text word)
 {
-	return is_one_of(word, statement_words);
+	return IS_ONE_OF(key_of(word), statement_words);
 }
 
-static bool is_space(uint8_t c)
+/* What a token may be, by its first byte. */
+enum class {
+	CLASS_OTHER, /* punctuation, of one byte */
+	CLASS_SPACE,
+	CLASS_NAME,          /* letters, '_', '$', and what is not ASCII */
+	CLASS_LETTER_STRING, /* a letter that may belong to a string: x'4D', b'0101', n'text' */
+	CLASS_DIGIT,
+	CLASS_QUOTE,
+	CLASS_BACKTICK,
+	CLASS_HASH,
+	CLASS_MINUS,
+	CLASS_SLASH,
+	CLASS_STAR,
+	CLASS_DOT,
+	CLASS_PLACEHOLDER,
+};
+
+static const uint8_t class_of[256] = {
+    [' '] = CLASS_SPACE,         ['\t' ... '\r'] = CLASS_SPACE, ['A'] = CLASS_NAME,
+    ['C' ... 'M'] = CLASS_NAME,  ['O' ... 'W'] = CLASS_NAME,    ['Y' ... 'Z'] = CLASS_NAME,
+    ['a'] = CLASS_NAME,          ['c' ... 'm'] = CLASS_NAME,    ['o' ... 'w'] = CLASS_NAME,
+    ['y' ... 'z'] = CLASS_NAME,  [0x80 ... 0xff] = CLASS_NAME,  ['_'] = CLASS_NAME,
+    ['$'] = CLASS_NAME,          ['B'] = CLASS_LETTER_STRING,   ['N'] = CLASS_LETTER_STRING,
+    ['X'] = CLASS_LETTER_STRING, ['b'] = CLASS_LETTER_STRING,   ['n'] = CLASS_LETTER_STRING,
+    ['x'] = CLASS_LETTER_STRING, ['0' ... '9'] = CLASS_DIGIT,   ['\''] = CLASS_QUOTE,
+    ['"'] = CLASS_QUOTE,         ['`'] = CLASS_BACKTICK,        ['#'] = CLASS_HASH,
+    ['-'] = CLASS_MINUS,         ['/'] = CLASS_SLASH,           ['*'] = CLASS_STAR,
+    ['.'] = CLASS_DOT,           ['?'] = CLASS_PLACEHOLDER,
+};
+
+static inline bool is_space(uint8_t c)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r');
+	return class_of[c] == CLASS_SPACE;
 }
 
-static bool is_name(uint8_t c)
+static inline bool is_name(uint8_t c)
 {
-	return ascii_is_alpha(c) || ascii_is_digit(c) || c == '_' || c == '$' || c >= 0x80;
+	return (uint8_t)(class_of[c] - CLASS_NAME) <= CLASS_DIGIT - CLASS_NAME;
 }
 
 /* Behind the closing quote; the end where there is none. */
@@ -112,57 +165,68 @@ static enum sql_token lex(struct sql_lexer *l, const char *at, const char **ret_
 	uint8_t c = (uint8_t)*at, second = p < end ? (uint8_t)*p : 0;
 
 	*ret_next = p;
-	if (is_space(c)) {
+	switch ((enum class)class_of[c]) {
+	case CLASS_SPACE:
 		while (p < end && is_space((uint8_t)*p))
 			p++;
 		*ret_next = p;
 		return SQL_SPACE;
-	}
-	if (c == '\'' || c == '"') {
-		*ret_next = skip_quoted(at, end, (char)c, true);
-		return SQL_LITERAL;
-	}
-	if (c == '`') {
-		*ret_next = skip_quoted(at, end, '`', false);
-		return SQL_QUOTED;
-	}
-	if (c == '#' || (c == '-' && second == '-' && (p + 1 == end || is_space((uint8_t)p[1])))) {
-		*ret_next = skip_line(at, end);
-		return SQL_COMMENT;
-	}
-	if (c == '/' && second == '*')
-		return block_comment(l, at, ret_next);
-	if (c == '*' && second == '/' && l->executed) {
-		l->executed = false;
-		*ret_next = at + 2;
-		return SQL_PUNCTUATION;
-	}
-	if (c == '?')
-		return SQL_PLACEHOLDER;
-	bool digit = ascii_is_digit(c);
-	if ((digit || (c == '.' && ascii_is_digit(second))) && !l->after_name) {
-		number = skip_number(at, end);
+	case CLASS_DOT:
+		if (!ascii_is_digit(second))
+			return SQL_PUNCTUATION;
+		goto digit;
+	case CLASS_DIGIT:
+	digit:
+		number = l->after_name ? NULL : skip_number(at, end);
 		if (number) {
 			*ret_next = number;
 			return SQL_LITERAL;
 		}
-	}
-	if (is_name(c)) {
-		/* x'4D', b'0101', n'text': one letter that belongs to the string */
-		uint8_t letter = ascii_lower(c);
-		if (second == '\'' && (letter == 'x' || letter == 'b' || letter == 'n')) {
+		if (c == '.')
+			return SQL_PUNCTUATION;
+		break;
+	case CLASS_LETTER_STRING:
+		if (second == '\'') {
 			*ret_next = skip_quoted(p, end, '\'', true);
 			return SQL_LITERAL;
 		}
-		while (p < end && is_name((uint8_t)*p))
-			p++;
-		*ret_next = p;
-		return SQL_WORD;
+		break;
+	case CLASS_NAME:
+		break;
+	case CLASS_QUOTE:
+		*ret_next = skip_quoted(at, end, (char)c, true);
+		return SQL_LITERAL;
+	case CLASS_BACKTICK:
+		*ret_next = skip_quoted(at, end, '`', false);
+		return SQL_QUOTED;
+	case CLASS_MINUS:
+		if (second != '-' || (p + 1 < end && !is_space((uint8_t)p[1])))
+			return SQL_PUNCTUATION;
+		*ret_next = skip_line(at, end);
+		return SQL_COMMENT;
+	case CLASS_HASH:
+		*ret_next = skip_line(at, end);
+		return SQL_COMMENT;
+	case CLASS_SLASH:
+		return second == '*' ? block_comment(l, at, ret_next) : SQL_PUNCTUATION;
+	case CLASS_STAR:
+		if (second == '/' && l->executed) {
+			l->executed = false;
+			*ret_next = at + 2;
+		}
+		return SQL_PUNCTUATION;
+	case CLASS_PLACEHOLDER:
+		return SQL_PLACEHOLDER;
+	case CLASS_OTHER:
+		return SQL_PUNCTUATION;
 	}
-	return SQL_PUNCTUATION;
+	while (p < end && is_name((uint8_t)*p))
+		p++;
+	*ret_next = p;
+	return SQL_WORD;
 }
 
-enum sql_token sql_next(struct sql_lexer *l, struct text *ret)
+static inline enum sql_token next_token(struct sql_lexer *l, struct text *ret)
 {
 	const char *at = l->at, *next;
 	if (at >= l->end) {
@@ -177,6 +241,11 @@ enum sql_token sql_next(struct sql_lexer *l, struct text *ret)
 	return token;
 }
 
+enum sql_token sql_next(struct sql_lexer *l, struct text *ret)
+{
+	return next_token(l, ret);
+}
+
 size_t sql_hide(struct text statement, char *out, size_t size)
 {
 	struct sql_lexer l = sql_lexer_make(statement);
@@ -184,7 +253,7 @@ size_t sql_hide(struct text statement, char *out, size_t size)
 	size_t len = 0;
 	bool comment = false;
 
-	for (enum sql_token token; (token = sql_next(&l, &t)) != SQL_END && len < size;) {
+	for (enum sql_token token; (token = next_token(&l, &t)) != SQL_END && len < size;) {
 		if (token == SQL_COMMENT) {
 			comment = true;
 			continue;
@@ -211,7 +280,7 @@ static enum sql_token next_solid(struct sql_lexer *l, struct text *ret)
 {
 	enum sql_token token;
 	do
-		token = sql_next(l, ret);
+		token = next_token(l, ret);
 	while (token == SQL_SPACE || token == SQL_COMMENT);
 	return token;
 }
@@ -228,15 +297,15 @@ static bool first_word(struct sql_lexer *l, struct text *ret)
 
 bool sql_holds_secret(struct text statement)
 {
-	static const char *const verbs[] = {"alter", "change", "create", "grant", "set", "start", NULL};
-	static const char *const secrets[] = {"identified", "password", "master_password", "source_password", NULL};
+	static const sql_word verbs[] = {"alter", "change", "create", "grant", "set", "start"};
+	static const sql_word secrets[] = {"identified", "password", "master_password", "source_password"};
 	struct sql_lexer l = sql_lexer_make(statement);
 	struct text t;
 
-	if (!first_word(&l, &t) || !is_one_of(t, verbs))
+	if (!first_word(&l, &t) || !IS_ONE_OF(key_of(t), verbs))
 		return false;
-	for (enum sql_token token; (token = sql_next(&l, &t)) != SQL_END;)
-		if (token == SQL_WORD && is_one_of(t, secrets))
+	for (enum sql_token token; (token = next_token(&l, &t)) != SQL_END;)
+		if (token == SQL_WORD && IS_ONE_OF(key_of(t), secrets))
 			return true;
 	return false;
 }
@@ -260,20 +329,20 @@ static size_t put_name(struct sql_lexer *l, enum sql_token token, struct text t,
 		out[len++] = '.';
 		dot = 1;
 		l->at++;
-		token = sql_next(l, &t);
+		token = next_token(l, &t);
 	}
 	return len - dot;
 }
 
 /* Up to the word `until` outside of parentheses. */
-static bool skip_until(struct sql_lexer *l, const char *until)
+static bool skip_until(struct sql_lexer *l, const sql_word until)
 {
 	struct text t;
 	int depth = 0;
-	for (enum sql_token token; (token = sql_next(l, &t)) != SQL_END;) {
+	for (enum sql_token token; (token = next_token(l, &t)) != SQL_END;) {
 		if (token == SQL_PUNCTUATION)
 			depth += *t.at == '(' ? 1 : *t.at == ')' ? -1 : 0;
-		else if (token == SQL_WORD && depth <= 0 && text_is_lower(t, until))
+		else if (token == SQL_WORD && depth <= 0 && is_word(key_of(t), until))
 			return true;
 	}
 	return false;
@@ -282,17 +351,15 @@ static bool skip_until(struct sql_lexer *l, const char *until)
 size_t sql_endpoint(struct text statement, char *out, size_t size)
 {
 	/* words between the verb and the name, all of which may be missing */
-	static const char *const fill[] = {
+	static const sql_word fill[] = {
 	    "low_priority", "high_priority", "delayed", "quick", "ignore", "into",
-	    "only",         "table",         "if",      "not",   "exists", NULL,
+	    "only",         "table",         "if",      "not",   "exists",
 	};
-	static const char *const direct[] = {"insert", "replace", "update",   "call", "truncate",
-					     "use",    "desc",    "describe", NULL};
-	static const char *const reads[] = {"select", "delete", NULL}, *const defines[] = {"create", "alter", "drop",
-											   NULL};
-	static const char *const objects[] = {
-	    "table", "database", "schema", "view", "index", "procedure", "function", "trigger", "event", "user", NULL,
-	};
+	static const sql_word direct[] = {"insert", "replace", "update", "call", "truncate", "use", "desc", "describe"};
+	static const sql_word reads[] = {"select", "delete"}, defines[] = {"create", "alter", "drop"};
+	static const sql_word objects[] = {"table",     "database", "schema",  "view",  "index",
+					   "procedure", "function", "trigger", "event", "user"};
+	static const sql_word load = "load", from = "from", into = "into", user = "user";
 	struct sql_lexer l = sql_lexer_make(statement);
 	struct text verb, t;
 	enum sql_token token = SQL_END;
@@ -303,30 +370,31 @@ size_t sql_endpoint(struct text statement, char *out, size_t size)
 	for (; len < verb.len; len++)
 		out[len] = ascii_is_alpha((uint8_t)verb.at[len]) ? verb.at[len] & 0x5f : verb.at[len];
 
-	if (is_one_of(verb, reads)) {
-		if (!skip_until(&l, "from"))
+	struct word_key key = key_of(verb);
+	if (IS_ONE_OF(key, reads)) {
+		if (!skip_until(&l, from))
 			return len;
 		token = next_solid(&l, &t);
-	} else if (text_is_lower(verb, "load")) {
-		if (!skip_until(&l, "into"))
+	} else if (is_word(key, load)) {
+		if (!skip_until(&l, into))
 			return len;
 		token = next_solid(&l, &t);
-	} else if (is_one_of(verb, defines)) {
+	} else if (IS_ONE_OF(key, defines)) {
 		token = next_solid(&l, &t);
-		while (token == SQL_WORD && !is_one_of(t, objects))
+		while (token == SQL_WORD && !IS_ONE_OF(key_of(t), objects))
 			token = next_solid(&l, &t);
 		if (token != SQL_WORD || size - len < t.len + 1)
 			return len;
 		out[len++] = ' ';
 		for (uint32_t i = 0; i < t.len; i++)
 			out[len++] = t.at[i] & 0x5f;
-		if (text_is_lower(t, "user")) /* 'name'@'host': strings, and nobody's endpoint */
+		if (is_word(key_of(t), user)) /* 'name'@'host': strings, and nobody's endpoint */
 			return len;
 		token = next_solid(&l, &t);
-	} else if (is_one_of(verb, direct)) {
+	} else if (IS_ONE_OF(key, direct)) {
 		token = next_solid(&l, &t);
 	}
-	while (token == SQL_WORD && is_one_of(t, fill))
+	while (token == SQL_WORD && IS_ONE_OF(key_of(t), fill))
 		token = next_solid(&l, &t);
 	if (size - len < 2)
 		return len;
@@ -342,7 +410,7 @@ uint32_t sql_count_placeholders(struct text statement)
 	struct sql_lexer l = sql_lexer_make(statement);
 	struct text t;
 	uint32_t n = 0;
-	for (enum sql_token token; (token = sql_next(&l, &t)) != SQL_END;)
+	for (enum sql_token token; (token = next_token(&l, &t)) != SQL_END;)
 		n += token == SQL_PLACEHOLDER;
 	return n;
 }
@@ -356,7 +424,7 @@ struct text sql_find_traceparent(struct text statement)
 	if (!statement.len || !memchr(statement.at, '/', statement.len) ||
 	    !memmem(statement.at, statement.len, name, sizeof name - 1))
 		return (struct text){0};
-	for (enum sql_token token; (token = sql_next(&l, &t)) != SQL_END;) {
+	for (enum sql_token token; (token = next_token(&l, &t)) != SQL_END;) {
 		const char *at = token == SQL_COMMENT ? memmem(t.at, t.len, name, sizeof name - 1) : NULL;
 		if (!at)
 			continue;

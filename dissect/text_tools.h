@@ -67,6 +67,35 @@ static inline void text_copy(void *to, const void *from, size_t n)
 	}
 }
 
+/* The bytes of up to 8 as they would lie in memory with zeros behind them. n is not 0. */
+static inline uint64_t text_load8(const void *at, size_t n)
+{
+	const uint8_t *p = at;
+	if (n >= 8)
+		return load_le64(p);
+	if (n >= 4)
+		return load_le32(p) | (uint64_t)load_le32(p + n - 4) << 8 * (n - 4);
+	return p[0] | (uint64_t)p[n / 2] << 8 * (n / 2) | (uint64_t)p[n - 1] << 8 * (n - 1);
+}
+
+/* Bit 5 of each of eight characters that lies between `first` and `last`, which are letters of one case. */
+static inline uint64_t ascii_case_bits8(uint64_t x, uint8_t first, uint8_t last)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+	uint64_t low = x & ~high;
+	return ((low + (uint64_t)(0x80 - first) * ones) & ~(low + (uint64_t)(0x7f - last) * ones) & ~x & high) >> 2;
+}
+
+static inline uint64_t ascii_upper8(uint64_t x)
+{
+	return x & ~ascii_case_bits8(x, 'a', 'z');
+}
+
+static inline uint64_t ascii_lower8(uint64_t x)
+{
+	return x | ascii_case_bits8(x, 'A', 'Z');
+}
+
 /* The first LF among the bytes, or NULL. */
 static inline const uint8_t *text_find_lf(const uint8_t *at, size_t len)
 {
