@@ -84,6 +84,7 @@ static void add_limits(struct export_ledger *g, const struct engine_counters *c)
 	const struct session_counters *s = &c->sessions;
 	add_limit(g, "flows left early, no room", f->flows_evicted);
 	add_limit(g, "flows without TCP state, no room", f->tcp_refused);
+	add_limit(g, "losses not noted, no room", f->trouble_refused);
 	add_limit(g, "segments not kept, no room", f->segments_refused);
 	add_limit(g, "flows without requests, no room", s->conns_refused);
 	add_limit(g, "messages without record, no room", s->slots_refused);

@@ -534,8 +534,9 @@ uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p)
 	const struct tcp *c = pool_at(&t->tcp, f->tcp);
 	__builtin_prefetch(&c->side[0], 1);
 	__builtin_prefetch(&c->side[1], 1);
-	if (p->payload_len)
-		__builtin_prefetch(&c->side[p->direction].turn, 1);
+	const char *rest = pool_at(&t->tcp_rest, f->tcp);
+	for (size_t at = 0; at < sizeof(struct tcp_rest); at += 64)
+		__builtin_prefetch(rest + at, 1);
 	return f->l7;
 }
 

@@ -4,9 +4,10 @@
  * callbacks, on the same thread, before the call returns. Everything that decides anything (quotas, timers, order of
  * eviction) is kept by virtual shard, so that the result does not depend on how shards are spread over workers.
  *
- * An entry has two tiers. The first (struct flow, 192 bytes, and 32 beside it for the first packet's addresses of layer
- * 2) is what every flow costs. The second (struct tcp, with TCP performance and both streams) is taken when a TCP flow
- * shows more than a lone SYN.
+ * An entry has three tiers. The first (struct flow, 192 bytes, and 32 beside it for the first packet's addresses of
+ * layer 2) is what every flow costs. The second (struct tcp and struct tcp_rest, 288 bytes, with TCP performance and
+ * both streams) is taken when a TCP flow shows more than a lone SYN. The third (struct tcp_trouble, 144 bytes) is taken
+ * when something in it is lost, repeated or out of order; there is one for every fourth of the second.
  *
  * Eviction knows two classes by shard: what is not yet or no longer open, one-way datagrams and ICMP go first, the
  * oldest first; open flows only when there are no others. So a flood of SYNs pushes out SYNs.
@@ -170,7 +171,7 @@ struct flowtab_counters {
 	uint64_t flow_frames;      /* counted on a flow */
 	uint64_t late_frames;      /* of a connection that had closed: on no flow */
 	uint64_t no_memory_frames; /* no entry could be had */
-	uint64_t flows, flows_evicted, tcp_refused, segments_refused, segments_held, records;
+	uint64_t flows, flows_evicted, tcp_refused, trouble_refused, segments_refused, segments_held, records;
 	uint64_t live; /* flows now in the table */
 };
 

@@ -74,9 +74,6 @@ struct segment {
 };
 _Static_assert(sizeof(struct segment) == 512, "eight cache lines");
 
-#define TCP_HOLES 3
-#define SEQUENCE_FAR (1 << 30) /* the largest window there is (RFC 7323); what is further off is not of this flow */
-
 enum tcp_side_flag {
 	SIDE_KNOWN = 1 << 0,     /* next */
 	SIDE_ISN = 1 << 1,       /* isn */
@@ -89,60 +86,75 @@ enum tcp_side_flag {
 	SIDE_KEEPALIVE = 1 << 8, /* its last packet was a keep-alive probe */
 	SIDE_SCALE = 1 << 9,     /* scale, from its SYN */
 	SIDE_RETRANS = 1 << 10,  /* the packet at hand repeats what was seen */
-	SIDE_SKIP = 1 << 12,     /* skip is not 0 */
 	SIDE_ACK_ONE = 1 << 11,  /* ack last moved by one: what it acknowledges is perhaps a FIN */
+	SIDE_SKIP = 1 << 12,     /* tcp_rest.skip is not 0 */
+	SIDE_HELD = 1 << 13,     /* segments are held, see tcp_trouble */
+	SIDE_HOLES = 1 << 14,    /* holes are known, see tcp_trouble */
 };
 
-struct sample {
-	int64_t sum, max;
-	uint32_t count;
-};
-
-/* One direction: what its sender sent. The first cache line is all that most packets need. */
+/* The second tier, in three parts by how many flows and packets need them. The first: two cache lines, which nearly
+ * every packet touches. One direction, what its sender sent: */
 struct tcp_side {
 	uint32_t next;        /* highest sequence number sent, plus one */
 	uint32_t ack;         /* highest acknowledgment number sent */
 	uint32_t last_ack;    /* in its last packet */
 	uint32_t stream_next; /* first byte not given yet */
-	uint32_t head;        /* first segment held, by sequence number; POOL_NONE */
 	uint32_t srt_seq;     /* end of its last new data */
-	uint16_t window;      /* in its last packet, not scaled */
-	uint16_t flags;       /* enum tcp_side_flag */
-	uint8_t scale, dup_acks, holes, strange;
-	int64_t next_ns;     /* when next moved */
-	int64_t ack_ns;      /* its last packet with ACK */
-	int64_t data_ns;     /* its last new data */
-	uint32_t window_max; /* not scaled */
-	uint32_t fin;        /* sequence number of its FIN: where its data end */
-	/* reassembly */
-	uint64_t skip;
-	uint64_t gap_bytes, gap_reported;
 	uint32_t isn;
-	uint32_t tail, held; /* last segment held; how many */
-	/* since the last record */
-	uint32_t retrans, ooo, zero_window, keepalive, ack_retrans;
-	struct sample srt;  /* its data segments to the peer's bare ACKs */
-	struct sample turn; /* last data of the peer to the first data of this side */
-	struct {
-		uint32_t from, to;
-	} hole[TCP_HOLES]; /* never seen, below next; ascending */
+	uint32_t fin;        /* sequence number of its FIN: where its data end */
+	uint16_t window;     /* in its last packet, not scaled */
+	uint16_t window_max; /* not scaled */
+	uint16_t flags;      /* enum tcp_side_flag */
+	uint8_t scale, dup_acks, strange;
+	int64_t next_ns; /* when next moved */
+	int64_t ack_ns;  /* its last packet with ACK */
+	int64_t data_ns; /* its last new data */
 };
-_Static_assert(offsetof(struct tcp_side, skip) == 64 && sizeof(struct tcp_side) == 192,
-	       "whole cache lines, one of them hot");
+_Static_assert(sizeof(struct tcp_side) == 64, "one cache line");
 
-enum { RTT_SERVER = 1, RTT_CLIENT = 2 };
-
-/* The second tier. */
 struct tcp {
 	cacheline_aligned struct tcp_side side[2];
-	int64_t syn_ns, synack_ns;                    /* the latest of each */
-	int64_t rtt_ns, rtt_client_ns, rtt_server_ns; /* -1: not measured */
-	uint32_t syn_count, synack_count, fin_count;  /* since the last record */
-	uint16_t handshake_window;                    /* of the ACK of the SYN-ACK */
-	uint8_t syn_direction;                        /* of syn_ns; 2: none */
-	uint8_t rtt_reported;                         /* RTT_SERVER, RTT_CLIENT */
 };
-_Static_assert(sizeof(struct tcp) == 448, "whole cache lines");
+
+enum { RTT_SERVER = 1, RTT_CLIENT = 2, RTT_BOTH = 4 };
+
+/* By direction, since the last record. */
+struct samples {
+	int64_t sum[2], max[2];
+	uint32_t count[2];
+};
+
+/* The second part, of the same index: what packets that carry data, or begin a connection, touch as well. */
+struct tcp_rest {
+	int64_t syn_ns, synack_ns;                   /* the latest of each */
+	int64_t rtt_client_ns, rtt_server_ns;        /* as far as rtt_known says */
+	uint64_t skip[2];                            /* by direction */
+	struct samples srt;                          /* its data segments to the peer's bare ACKs */
+	struct samples turn;                         /* last data of the peer to its first data */
+	uint32_t keepalive[2];                       /* by direction, since the last record */
+	uint32_t syn_count, synack_count, fin_count; /* since the last record */
+	uint32_t trouble;                            /* index of the third part, POOL_NONE */
+	uint16_t handshake_window;                   /* of the ACK of the SYN-ACK */
+	uint8_t syn_direction;                       /* of syn_ns; 2: none */
+	uint8_t rtt_known : 4, rtt_reported : 4;     /* RTT_SERVER, RTT_CLIENT; RTT_BOTH: and their sum */
+};
+_Static_assert(sizeof(struct tcp_rest) == 160, "two and a half cache lines");
+
+#define TCP_HOLES 3
+#define SEQUENCE_FAR (1 << 30) /* the largest window there is (RFC 7323); what is further off is not of this flow */
+
+/* The third: only flows have it in which something was lost, repeated or out of order, or a window was closed. */
+struct tcp_trouble {
+	struct trouble_side {
+		uint64_t gap_bytes, gap_reported;
+		uint32_t head, tail, held;                       /* segments held, by sequence number */
+		uint32_t retrans, ooo, zero_window, ack_retrans; /* since the last record */
+		uint32_t holes;
+		struct {
+			uint32_t from, to;
+		} hole[TCP_HOLES]; /* never seen, below next; ascending */
+	} side[2];
+};
 
 #define TIME_MAX (INT64_MAX / 2) /* of a packet: leaves room for every timeout */
 #define TICK_OF(ns) ((ns) / WHEEL_TICK_NS)
@@ -160,7 +172,7 @@ struct bucket {
 _Static_assert(sizeof(struct bucket) == 64, "one cache line");
 
 struct shard {
-	struct quota flows, tcp, segments, tunnels;
+	struct quota flows, tcp, trouble, segments, tunnels;
 	struct wheel *wheel;
 	uint32_t oldest[CLASSES], newest[CLASSES];
 };
@@ -168,7 +180,7 @@ struct shard {
 struct flowtab {
 	struct bucket *buckets;
 	uint32_t bucket_count;
-	struct pool flows, links, tcp, segments, tunnels;
+	struct pool flows, links, tcp, tcp_rest, trouble, segments, tunnels;
 	int64_t now_ns;
 	int64_t interval_from_ns, interval_to_ns; /* the report interval that the last time asked about lies in */
 	int64_t interval_ns;
@@ -200,6 +212,20 @@ static inline struct flow_link *flow_link_of(const struct flowtab *t, const stru
 static inline struct tcp *flow_tcp(const struct flowtab *t, const struct flow *f)
 {
 	return f->tcp == POOL_NONE ? NULL : pool_at(&t->tcp, f->tcp);
+}
+
+/* Of a flow that has a second tier. */
+static inline struct tcp_rest *flow_rest(const struct flowtab *t, const struct flow *f)
+{
+	return pool_at(&t->tcp_rest, f->tcp);
+}
+
+/* What is there of it; NULL where there is none. */
+static inline struct trouble_side *flow_trouble(const struct flowtab *t, const struct flow *f, unsigned direction)
+{
+	const struct tcp_rest *m = flow_rest(t, f);
+	return m->trouble == POOL_NONE ? NULL
+				       : &((struct tcp_trouble *)pool_at(&t->trouble, m->trouble))->side[direction];
 }
 
 static inline struct shard *flow_shard(const struct flowtab *t, const struct flow *f)
@@ -244,6 +270,10 @@ enum flow_state tcp_first_state(const struct packet *p);
 /* Whether a SYN belongs to another connection than f. */
 bool tcp_is_reuse(const struct flowtab *t, const struct flow *f, const struct packet *p);
 void tcp_free(struct flowtab *t, struct flow *f);
+/* The same as flow_trouble(), made where there was none. NULL: no room, the flow is truncated. */
+struct trouble_side *tcp_trouble_make(struct flowtab *t, struct flow *f, unsigned direction);
+/* A record has left: what it told is told. */
+void tcp_trouble_told(struct flowtab *t, struct flow *f);
 
 /* stream.c. `direction` is that of the bytes. */
 void stream_start(struct tcp_side *s, uint32_t seq);

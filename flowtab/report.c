@@ -109,73 +109,82 @@ static void set_link(const struct flowtab *t, struct flow_record *r, const struc
 	}
 }
 
-#define SET_SAMPLE(r, name, s)                                                                                         \
+#define SET_SAMPLES(r, name, s, direction)                                                                             \
 	do {                                                                                                           \
-		if ((s)->count) {                                                                                      \
-			flow_record_set(r, name##_sum, (s)->sum);                                                      \
-			flow_record_set(r, name##_count, (s)->count);                                                  \
-			flow_record_set(r, name##_max, (s)->max);                                                      \
-			*(s) = (struct sample){0};                                                                     \
+		if ((s)->count[direction]) {                                                                           \
+			flow_record_set(r, name##_sum, (s)->sum[direction]);                                           \
+			flow_record_set(r, name##_count, (s)->count[direction]);                                       \
+			flow_record_set(r, name##_max, (s)->max[direction]);                                           \
 		}                                                                                                      \
 	} while (0)
 
-#define SET_BOTH(r, name, tx, rx, field)                                                                               \
+#define SET_BOTH(r, name, tx, rx)                                                                                      \
 	do {                                                                                                           \
-		flow_record_set(r, name##_tx, (tx)->field);                                                            \
-		flow_record_set(r, name##_rx, (rx)->field);                                                            \
-		(tx)->field = (rx)->field = 0;                                                                         \
+		flow_record_set(r, name##_tx, tx);                                                                     \
+		flow_record_set(r, name##_rx, rx);                                                                     \
 	} while (0)
 
-static void set_tcp(struct flow_record *r, const struct flow *f, struct tcp *c)
+static void set_trouble(struct flow_record *r, const struct trouble_side *tx, const struct trouble_side *rx)
 {
-	struct tcp_side *tx = &c->side[f->client], *rx = &c->side[!f->client];
-	flow_record_set(r, syn_count, c->syn_count);
-	flow_record_set(r, synack_count, c->synack_count);
-	flow_record_set(r, fin_count, c->fin_count);
-	c->syn_count = c->synack_count = c->fin_count = 0;
-	SET_BOTH(r, retrans, tx, rx, retrans);
-	SET_BOTH(r, ack_retrans, tx, rx, ack_retrans);
-	SET_BOTH(r, ooo, tx, rx, ooo);
-	SET_BOTH(r, zero_win, tx, rx, zero_window);
-	SET_BOTH(r, keepalive, tx, rx, keepalive);
+	SET_BOTH(r, retrans, tx->retrans, rx->retrans);
+	SET_BOTH(r, ack_retrans, tx->ack_retrans, rx->ack_retrans);
+	SET_BOTH(r, ooo, tx->ooo, rx->ooo);
+	SET_BOTH(r, zero_win, tx->zero_window, rx->zero_window);
 	uint64_t gap_tx = tx->gap_bytes - tx->gap_reported, gap_rx = rx->gap_bytes - rx->gap_reported;
-	tx->gap_reported = tx->gap_bytes;
-	rx->gap_reported = rx->gap_bytes;
 	if (gap_tx)
 		flow_record_set(r, gap_bytes_tx, gap_tx);
 	if (gap_rx)
 		flow_record_set(r, gap_bytes_rx, gap_rx);
 	if (gap_tx + gap_rx)
 		flow_record_set(r, gap_bytes, gap_tx + gap_rx);
-	if (c->rtt_server_ns >= 0 && !(c->rtt_reported & RTT_SERVER)) {
-		flow_record_set(r, rtt_server_ns, c->rtt_server_ns);
-		c->rtt_reported |= RTT_SERVER;
+}
+
+static const struct trouble_side no_trouble;
+
+static void set_tcp(struct flowtab *t, struct flow_record *r, struct flow *f)
+{
+	unsigned tx = f->client, rx = !f->client;
+	struct tcp_rest *m = flow_rest(t, f);
+	flow_record_set(r, syn_count, m->syn_count);
+	flow_record_set(r, synack_count, m->synack_count);
+	flow_record_set(r, fin_count, m->fin_count);
+	m->syn_count = m->synack_count = m->fin_count = 0;
+	SET_BOTH(r, keepalive, m->keepalive[tx], m->keepalive[rx]);
+	m->keepalive[0] = m->keepalive[1] = 0;
+	if (likely(m->trouble == POOL_NONE)) {
+		set_trouble(r, &no_trouble, &no_trouble);
+	} else {
+		struct tcp_trouble *x = pool_at(&t->trouble, m->trouble);
+		set_trouble(r, &x->side[tx], &x->side[rx]);
+		for (unsigned i = 0; i < 2; i++) {
+			struct trouble_side *s = &x->side[i];
+			s->retrans = s->ack_retrans = s->ooo = s->zero_window = 0;
+			s->gap_reported = s->gap_bytes;
+		}
+		tcp_trouble_told(t, f);
 	}
-	if (c->rtt_client_ns >= 0 && !(c->rtt_reported & RTT_CLIENT)) {
-		flow_record_set(r, rtt_client_ns, c->rtt_client_ns);
-		if (c->rtt_ns >= 0)
-			flow_record_set(r, rtt_ns, c->rtt_ns);
-		c->rtt_reported |= RTT_CLIENT;
-	}
-	SET_SAMPLE(r, srt, &tx->srt);
-	SET_SAMPLE(r, art, &rx->turn);
-	SET_SAMPLE(r, cit, &tx->turn);
-	/* measured from the wrong end, of no record */
-	rx->srt = (struct sample){0};
+	uint8_t new = m->rtt_known &(uint8_t)~m->rtt_reported;
+	if (new &RTT_SERVER)
+		flow_record_set(r, rtt_server_ns, m->rtt_server_ns);
+	if (new &RTT_CLIENT)
+		flow_record_set(r, rtt_client_ns, m->rtt_client_ns);
+	if (new &RTT_BOTH)
+		flow_record_set(r, rtt_ns, m->rtt_server_ns + m->rtt_client_ns);
+	m->rtt_reported = m->rtt_known;
+	SET_SAMPLES(r, srt, &m->srt, tx); /* those of the other direction are measured from the wrong end */
+	SET_SAMPLES(r, art, &m->turn, rx);
+	SET_SAMPLES(r, cit, &m->turn, tx);
+	m->srt = m->turn = (struct samples){0};
 }
 
 /* A flow of one SYN has no second tier, and nothing to tell but the SYN. */
 static void set_lone_syn(struct flow_record *r, const struct flow *f)
 {
-	struct tcp_side none[2] = {0};
 	flow_record_set(r, syn_count, !(f->flags & FLOW_FROZEN));
 	flow_record_set(r, synack_count, 0);
 	flow_record_set(r, fin_count, 0);
-	SET_BOTH(r, retrans, &none[0], &none[1], retrans);
-	SET_BOTH(r, ack_retrans, &none[0], &none[1], ack_retrans);
-	SET_BOTH(r, ooo, &none[0], &none[1], ooo);
-	SET_BOTH(r, zero_win, &none[0], &none[1], zero_window);
-	SET_BOTH(r, keepalive, &none[0], &none[1], keepalive);
+	SET_BOTH(r, keepalive, 0, 0);
+	set_trouble(r, &no_trouble, &no_trouble);
 }
 
 void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, bool last)
@@ -210,9 +219,8 @@ void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, 
 	if (f->key.protocol == IP_TCP) {
 		flow_record_set(r, tcp_flags_tx, f->tcp_flags[tx]);
 		flow_record_set(r, tcp_flags_rx, f->tcp_flags[rx]);
-		struct tcp *c = flow_tcp(t, f);
-		if (c)
-			set_tcp(r, f, c);
+		if (f->tcp != POOL_NONE)
+			set_tcp(t, r, f);
 		else if (!(f->flags & FLOW_NO_TCP))
 			set_lone_syn(r, f);
 	}

@@ -31,13 +31,21 @@ static void tell_data(struct flowtab *t, struct flow *f, unsigned direction, con
 	t->calls->data(t->ctx, f, &d);
 }
 
+/* What is left of the direction's skip. */
+static inline uint64_t skip_left(const struct flowtab *t, const struct flow *f, const struct tcp_side *s,
+				 unsigned direction)
+{
+	return likely(!(s->flags & SIDE_SKIP)) ? 0 : flow_rest(t, f)->skip[direction];
+}
+
 /* Takes up to `len` bytes off the skip; tells its end. Returns how many. */
 static uint32_t take_skip(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t len,
 			  uint32_t seq, uint32_t ack, int64_t ts_ns)
 {
-	uint32_t n = s->skip < len ? (uint32_t)s->skip : len;
-	s->skip -= n;
-	if (!s->skip) {
+	uint64_t *skip = &flow_rest(t, f)->skip[direction];
+	uint32_t n = *skip < len ? (uint32_t)*skip : len;
+	*skip -= n;
+	if (!*skip) {
 		s->flags &= (uint16_t)~SIDE_SKIP;
 		tell_data(t, f, direction, NULL, 0, seq + n, ack, ts_ns);
 	}
@@ -50,7 +58,7 @@ static void deliver(struct flowtab *t, struct flow *f, struct tcp_side *s, unsig
 {
 	uint32_t seq = s->stream_next;
 	s->stream_next += len;
-	while (s->skip && len && !is_off(f)) {
+	while ((s->flags & SIDE_SKIP) && len && !is_off(f)) {
 		uint32_t n = take_skip(t, f, s, direction, len, seq, ack, ts_ns);
 		data += n;
 		seq += n;
@@ -66,7 +74,7 @@ static void deliver_skipped(struct flowtab *t, struct flow *f, struct tcp_side *
 {
 	uint32_t seq = s->stream_next;
 	s->stream_next += len;
-	if (s->skip && !is_off(f))
+	if ((s->flags & SIDE_SKIP) && !is_off(f))
 		take_skip(t, f, s, direction, len, seq, ack, ts_ns);
 }
 
@@ -76,9 +84,12 @@ static void tell_gap(struct flowtab *t, struct flow *f, struct tcp_side *s, unsi
 {
 	uint32_t seq = s->stream_next;
 	s->stream_next += missing;
-	s->gap_bytes += missing;
-	f->flags |= FLOW_GAPS;
-	while (s->skip && missing && !is_off(f)) {
+	struct trouble_side *x = tcp_trouble_make(t, f, direction);
+	if (x) {
+		x->gap_bytes += missing;
+		f->flags |= FLOW_GAPS;
+	}
+	while ((s->flags & SIDE_SKIP) && missing && !is_off(f)) {
 		uint32_t n = take_skip(t, f, s, direction, missing, seq, 0, ts_ns);
 		seq += n;
 		missing -= n;
@@ -91,8 +102,8 @@ static void tell_gap(struct flowtab *t, struct flow *f, struct tcp_side *s, unsi
 static void deliver_cut(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t len,
 			uint32_t ack, int64_t ts_ns)
 {
-	while (s->skip && len && !is_off(f)) {
-		uint32_t n = s->skip < len ? (uint32_t)s->skip : len;
+	while ((s->flags & SIDE_SKIP) && len && !is_off(f)) {
+		uint32_t n = (uint32_t)min_of(skip_left(t, f, s, direction), (uint64_t)len);
 		deliver_skipped(t, f, s, direction, n, ack, ts_ns);
 		len -= n;
 	}
@@ -111,40 +122,57 @@ static void free_segment(struct flowtab *t, struct flow *f, uint32_t index)
 	publish_add(t->counters.segments_held, (uint64_t)-1);
 }
 
-static void drop_side(struct flowtab *t, struct flow *f, struct tcp_side *s)
-{
-	while (s->head != POOL_NONE) {
-		uint32_t index = s->head;
-		s->head = segment_at(t, index)->next;
-		free_segment(t, f, index);
-	}
-	s->tail = POOL_NONE;
-	s->held = 0;
-}
-
 void stream_drop(struct flowtab *t, struct flow *f, struct tcp *c)
 {
-	drop_side(t, f, &c->side[0]);
-	drop_side(t, f, &c->side[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		if (!(c->side[i].flags & SIDE_HELD))
+			continue;
+		struct trouble_side *x = flow_trouble(t, f, i);
+		while (x->head != POOL_NONE) {
+			uint32_t index = x->head;
+			x->head = segment_at(t, index)->next;
+			free_segment(t, f, index);
+		}
+		x->tail = POOL_NONE;
+		x->held = 0;
+		c->side[i].flags &= (uint16_t)~SIDE_HELD;
+	}
+}
+
+/* The first segment held, NULL where none is. */
+static inline struct segment *first_held(const struct flowtab *t, const struct flow *f, const struct tcp_side *s,
+					 unsigned direction)
+{
+	return likely(!(s->flags & SIDE_HELD)) ? NULL : segment_at(t, flow_trouble(t, f, direction)->head);
+}
+
+static struct segment *take_first_held(const struct flowtab *t, const struct flow *f, struct tcp_side *s,
+				       unsigned direction)
+{
+	struct trouble_side *x = flow_trouble(t, f, direction);
+	struct segment *g = segment_at(t, x->head);
+	x->head = g->next;
+	x->held--;
+	if (x->head == POOL_NONE) {
+		x->tail = POOL_NONE;
+		s->flags &= (uint16_t)~SIDE_HELD;
+	}
+	return g;
 }
 
 /* Gives what is held and in order by now. */
 static void drain(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction)
 {
-	while (s->head != POOL_NONE && segment_at(t, s->head)->seq == s->stream_next) {
-		uint32_t index = s->head;
-		struct segment *g = segment_at(t, index);
-		s->head = g->next;
-		if (s->head == POOL_NONE)
-			s->tail = POOL_NONE;
-		s->held--;
+	struct segment *g;
+	while ((g = first_held(t, f, s, direction)) && g->seq == s->stream_next) {
+		take_first_held(t, f, s, direction);
 		if (g->kind == SEGMENT_DATA)
 			deliver(t, f, s, direction, g->data, g->len, g->ack, g->ts_ns);
 		else if (g->kind == SEGMENT_SKIPPED)
 			deliver_skipped(t, f, s, direction, g->len, g->ack, g->ts_ns);
 		else
 			deliver_cut(t, f, s, direction, g->len, g->ack, g->ts_ns);
-		free_segment(t, f, index);
+		free_segment(t, f, pool_index(&t->segments, g));
 	}
 }
 
@@ -188,15 +216,15 @@ static void give(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned
 
 /* Puts one segment of the piece's first bytes between two held ones (after POOL_NONE: first). At most `len` bytes.
  * Returns how many; 0 when there is no more room. */
-static uint32_t hold_one(struct flowtab *t, struct flow *f, struct tcp_side *s, struct piece *p, uint32_t len,
-			 uint32_t *after)
+static uint32_t hold_one(struct flowtab *t, struct flow *f, struct tcp_side *s, struct trouble_side *x, uint64_t skip,
+			 struct piece *p, uint32_t len, uint32_t *after)
 {
 	uint32_t ahead = p->seq - s->stream_next;
 	enum segment_kind kind = SEGMENT_DATA;
-	if (s->skip > ahead) {
+	if (skip > ahead) {
 		kind = SEGMENT_SKIPPED;
-		if (s->skip - ahead < len)
-			len = (uint32_t)(s->skip - ahead);
+		if (skip - ahead < len)
+			len = (uint32_t)(skip - ahead);
 	} else if (!p->captured) {
 		kind = SEGMENT_MISSING;
 	} else {
@@ -210,14 +238,14 @@ static uint32_t hold_one(struct flowtab *t, struct flow *f, struct tcp_side *s, 
 		before->ts_ns = p->ts_ns;
 		return len;
 	}
-	if (s->held >= t->held_max)
+	if (x->held >= t->held_max)
 		return 0;
 	uint32_t index = pool_take(&t->segments, &flow_shard(t, f)->segments);
 	if (index == POOL_NONE)
 		return 0;
 	publish_add(t->counters.segments_held, 1);
 	struct segment *g = segment_at(t, index);
-	g->next = before ? before->next : s->head;
+	g->next = before ? before->next : x->head;
 	g->seq = p->seq;
 	g->len = len;
 	g->kind = kind;
@@ -228,20 +256,27 @@ static uint32_t hold_one(struct flowtab *t, struct flow *f, struct tcp_side *s, 
 	if (before)
 		before->next = index;
 	else
-		s->head = index;
+		x->head = index;
 	if (g->next == POOL_NONE)
-		s->tail = index;
-	s->held++;
+		x->tail = index;
+	x->held++;
+	s->flags |= SIDE_HELD;
 	*after = index;
 	return len;
 }
 
 /* Keeps what of the piece is not held already. False when the room is used up: the piece is then what is left of it. */
-static bool hold(struct flowtab *t, struct flow *f, struct tcp_side *s, struct piece *p)
+static bool hold(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, struct piece *p)
 {
-	uint32_t after = POOL_NONE, at = s->head;
-	if (s->tail != POOL_NONE && seq_diff(p->seq, segment_at(t, s->tail)->seq) >= 0) {
-		after = s->tail;
+	struct trouble_side *x = tcp_trouble_make(t, f, direction);
+	if (!x) {
+		publish_add(t->counters.segments_refused, 1);
+		return false;
+	}
+	uint64_t skip = skip_left(t, f, s, direction);
+	uint32_t after = POOL_NONE, at = x->head;
+	if (x->tail != POOL_NONE && seq_diff(p->seq, segment_at(t, x->tail)->seq) >= 0) {
+		after = x->tail;
 		at = POOL_NONE;
 		const struct segment *g = segment_at(t, after);
 		int32_t overlap = seq_diff(g->seq + g->len, p->seq);
@@ -267,7 +302,7 @@ static bool hold(struct flowtab *t, struct flow *f, struct tcp_side *s, struct p
 			}
 			len = min_of(len, (uint32_t)room);
 		}
-		uint32_t n = hold_one(t, f, s, p, len, &after);
+		uint32_t n = hold_one(t, f, s, x, skip, p, len, &after);
 		if (!n) {
 			publish_add(t->counters.segments_refused, 1);
 			return false;
@@ -281,6 +316,14 @@ static bool hold(struct flowtab *t, struct flow *f, struct tcp_side *s, struct p
 static bool acked_up_to(const struct tcp_side *peer, uint32_t seq)
 {
 	return (peer->flags & SIDE_ACK) && seq_diff(peer->ack, seq) >= 0;
+}
+
+/* Where the hole at stream_next ends: at what is held first, or at the piece that begins at `seq`. */
+static uint32_t first_of(const struct flowtab *t, const struct flow *f, const struct tcp_side *s, unsigned direction,
+			 uint32_t seq)
+{
+	const struct segment *g = first_held(t, f, s, direction);
+	return g && seq_diff(g->seq, seq) < 0 ? g->seq : seq;
 }
 
 /* Each turn gives some bytes of the piece, gives up a hole, or keeps the rest and returns. */
@@ -300,25 +343,22 @@ static void feed(struct flowtab *t, struct flow *f, struct tcp *c, unsigned dire
 			return;
 		if (likely(!ahead)) {
 			uint32_t len = p.len;
-			if (s->head != POOL_NONE)
-				len = min_of(len, segment_at(t, s->head)->seq - s->stream_next);
+			const struct segment *g = first_held(t, f, s, direction);
+			if (g)
+				len = min_of(len, g->seq - s->stream_next);
 			give(t, f, s, direction, &p, len);
 			drain(t, f, s, direction);
 			continue;
 		}
-		uint32_t hole_end = p.seq;
-		if (s->head != POOL_NONE && seq_diff(segment_at(t, s->head)->seq, hole_end) < 0)
-			hole_end = segment_at(t, s->head)->seq;
+		uint32_t hole_end = first_of(t, f, s, direction, p.seq);
 		if (!acked_up_to(peer, hole_end)) {
 			/* What is held must stay within reach of the arithmetic of sequence numbers. */
 			bool within = (uint32_t)ahead + p.len < SEQUENCE_FAR;
-			if (within && hold(t, f, s, &p))
+			if (within && hold(t, f, s, direction, &p))
 				return;
 			/* No room: what is missing first is given up, which makes some. */
 			f->flags |= FLOW_TRUNCATED;
-			hole_end = p.seq;
-			if (s->head != POOL_NONE && seq_diff(segment_at(t, s->head)->seq, hole_end) < 0)
-				hole_end = segment_at(t, s->head)->seq;
+			hole_end = first_of(t, f, s, direction, p.seq);
 		}
 		tell_gap(t, f, s, direction, hole_end - s->stream_next, p.ts_ns);
 		drain(t, f, s, direction);
@@ -352,8 +392,7 @@ void stream_bytes(struct flowtab *t, struct flow *f, struct tcp *c, unsigned dir
 		piece.len = min_of(piece.len, (uint32_t)room);
 		piece.captured = min_of(piece.captured, piece.len);
 	}
-	if (likely(seq == s->stream_next && s->head == POOL_NONE && piece.captured == piece.len &&
-		   !(s->flags & SIDE_SKIP))) {
+	if (likely(seq == s->stream_next && piece.captured == piece.len && !(s->flags & (SIDE_HELD | SIDE_SKIP)))) {
 		s->stream_next += piece.len;
 		tell_data(t, f, direction, piece.data, piece.len, seq, piece.ack, ts_ns);
 	} else {
@@ -372,11 +411,12 @@ void stream_acked(struct flowtab *t, struct flow *f, struct tcp *c, unsigned dir
 	const struct tcp_side *peer = &c->side[!direction];
 	if (is_off(f) || !(s->flags & SIDE_STARTED) || seq_diff(peer->ack, s->stream_next) <= 0)
 		return;
-	while (s->head != POOL_NONE && acked_up_to(peer, segment_at(t, s->head)->seq)) {
-		tell_gap(t, f, s, direction, segment_at(t, s->head)->seq - s->stream_next, ts_ns);
+	const struct segment *g;
+	while ((g = first_held(t, f, s, direction)) && acked_up_to(peer, g->seq)) {
+		tell_gap(t, f, s, direction, g->seq - s->stream_next, ts_ns);
 		drain(t, f, s, direction);
 	}
-	if (!is_off(f) && s->head == POOL_NONE && seq_diff(peer->ack, s->stream_next) > TAIL_GAP_BYTES)
+	if (!is_off(f) && !(s->flags & SIDE_HELD) && seq_diff(peer->ack, s->stream_next) > TAIL_GAP_BYTES)
 		tell_gap(t, f, s, direction, peer->ack - s->stream_next, ts_ns);
 	check_end(t, f, s, direction, ts_ns);
 }
@@ -386,7 +426,7 @@ void stream_fin(struct flowtab *t, struct flow *f, struct tcp *c, unsigned direc
 	struct tcp_side *s = &c->side[direction];
 	stream_start(s, s->fin);
 	/* Behind a hole that the peer has acknowledged nobody waits for anything. */
-	if (!is_off(f) && s->head == POOL_NONE && seq_diff(s->fin, s->stream_next) > 0 &&
+	if (!is_off(f) && !(s->flags & SIDE_HELD) && seq_diff(s->fin, s->stream_next) > 0 &&
 	    acked_up_to(&c->side[!direction], s->fin))
 		tell_gap(t, f, s, direction, s->fin - s->stream_next, ts_ns);
 	check_end(t, f, s, direction, ts_ns);
@@ -394,8 +434,9 @@ void stream_fin(struct flowtab *t, struct flow *f, struct tcp *c, unsigned direc
 
 static void flush_held(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, int64_t ts_ns)
 {
-	while (s->head != POOL_NONE) {
-		uint32_t missing = segment_at(t, s->head)->seq - s->stream_next;
+	const struct segment *g;
+	while ((g = first_held(t, f, s, direction))) {
+		uint32_t missing = g->seq - s->stream_next;
 		if (missing)
 			tell_gap(t, f, s, direction, missing, ts_ns);
 		drain(t, f, s, direction);
@@ -445,7 +486,7 @@ void flow_stream_skip(struct flowtab *t, struct flow *f, unsigned direction, uin
 	if (!c)
 		return;
 	struct tcp_side *s = &c->side[direction];
-	s->skip = n;
+	flow_rest(t, f)->skip[direction] = n;
 	s->flags = (uint16_t)(n ? s->flags | SIDE_SKIP : s->flags & ~SIDE_SKIP);
 }
 
@@ -453,9 +494,9 @@ bool flow_stream_skipping(const struct flowtab *t, const struct flow *f, unsigne
 			  int64_t *ret_ns)
 {
 	const struct tcp *c = flow_tcp(t, f);
-	if (!c || !c->side[direction].skip)
+	if (!c || !(c->side[direction].flags & SIDE_SKIP))
 		return false;
-	*ret_left = c->side[direction].skip;
+	*ret_left = flow_rest(t, f)->skip[direction];
 	*ret_ns = c->side[direction].data_ns;
 	return true;
 }

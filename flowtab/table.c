@@ -13,6 +13,12 @@ static uint32_t limit_of(uint32_t limit)
 	return limit / SHARDS;
 }
 
+/* Of the flows with a second tier, how many may have the third: in most nothing ever goes wrong. */
+static uint32_t troubles_of(uint32_t tcp)
+{
+	return tcp / 4 + 1;
+}
+
 /* Most flows come through at most one tunnel, or none. */
 static uint32_t tunnels_of(uint32_t flows)
 {
@@ -30,7 +36,8 @@ static uint64_t memory_of(const struct flowtab_settings *s, uint64_t shards)
 {
 	uint64_t flows = shards * limit_of(s->max_flows);
 	return flows * (sizeof(struct flow) + sizeof(struct flow_link)) + buckets_of(flows) * sizeof(struct bucket) +
-	       shards * limit_of(s->max_tcp) * sizeof(struct tcp) +
+	       shards * limit_of(s->max_tcp) * (sizeof(struct tcp) + sizeof(struct tcp_rest)) +
+	       shards * troubles_of(limit_of(s->max_tcp)) * sizeof(struct tcp_trouble) +
 	       shards * limit_of(s->max_segments) * sizeof(struct segment) +
 	       shards * tunnels_of(limit_of(s->max_flows)) * sizeof(struct flow_tunnel);
 }
@@ -89,6 +96,9 @@ static int reserve(struct flowtab *t, const struct flowtab_settings *s, unsigned
 	int rc = pool_init(&t->flows, sizeof(struct flow), offsetof(struct flow, tcp), flows);
 	rc = rc ? rc : pool_init(&t->links, sizeof(struct flow_link), 0, flows);
 	rc = rc ? rc : pool_init(&t->tcp, sizeof(struct tcp), 0, shards * limit_of(s->max_tcp));
+	rc = rc ? rc : pool_init(&t->tcp_rest, sizeof(struct tcp_rest), 0, shards * limit_of(s->max_tcp));
+	rc =
+	    rc ? rc : pool_init(&t->trouble, sizeof(struct tcp_trouble), 0, shards * troubles_of(limit_of(s->max_tcp)));
 	rc = rc ? rc : pool_init(&t->segments, sizeof(struct segment), 0, shards * limit_of(s->max_segments));
 	return rc ? rc
 		  : pool_init(&t->tunnels, sizeof(struct flow_tunnel), offsetof(struct flow_tunnel, next),
@@ -105,6 +115,7 @@ static int reserve_shards(struct flowtab *t, const struct flowtab_settings *s, u
 		struct shard *h = &t->shards[i];
 		h->flows.limit = limit_of(s->max_flows);
 		h->tcp.limit = limit_of(s->max_tcp);
+		h->trouble.limit = troubles_of(h->tcp.limit);
 		h->segments.limit = limit_of(s->max_segments);
 		h->tunnels.limit = tunnels_of(h->flows.limit);
 		for (unsigned class = 0; class < CLASSES; class ++)
@@ -155,6 +166,8 @@ struct flowtab *flowtab_free(struct flowtab *t)
 	pool_fini(&t->flows);
 	pool_fini(&t->links);
 	pool_fini(&t->tcp);
+	pool_fini(&t->tcp_rest);
+	pool_fini(&t->trouble);
 	pool_fini(&t->segments);
 	pool_fini(&t->tunnels);
 	if (t->buckets)
@@ -173,7 +186,9 @@ uint64_t flowtab_memory(const struct flowtab *t)
 	/* Each new entry touches at most one page of the index. */
 	uint64_t flows = peek(t->flows.high);
 	return flows * (sizeof(struct flow) + sizeof(struct flow_link)) +
-	       min_of((uint64_t)t->buckets_bytes, flows * 4096) + (uint64_t)peek(t->tcp.high) * sizeof(struct tcp) +
+	       min_of((uint64_t)t->buckets_bytes, flows * 4096) +
+	       (uint64_t)peek(t->tcp.high) * (sizeof(struct tcp) + sizeof(struct tcp_rest)) +
+	       (uint64_t)peek(t->trouble.high) * sizeof(struct tcp_trouble) +
 	       (uint64_t)peek(t->segments.high) * sizeof(struct segment) +
 	       (uint64_t)peek(t->tunnels.high) * sizeof(struct flow_tunnel);
 }

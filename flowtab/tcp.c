@@ -10,13 +10,13 @@
 #define WINDOW_UNKNOWN (16 << 20)   /* the same where the window's scale is not known */
 #define STRANGE_MAX 8               /* packets in a row that are far off: then it was the capture that had a hole */
 
-static void sample_add(struct sample *s, int64_t ns)
+static inline void sample_add(struct samples *s, unsigned direction, int64_t ns)
 {
 	if (ns < 0) /* the clock stepped back in between */
 		return;
-	s->sum += ns;
-	s->max = max_of(s->max, ns);
-	s->count++;
+	s->sum[direction] += ns;
+	s->max[direction] = max_of(s->max[direction], ns);
+	s->count[direction]++;
 }
 
 enum flow_state tcp_first_state(const struct packet *p)
@@ -67,16 +67,51 @@ static bool attach(struct flowtab *t, struct flow *f)
 	}
 	f->tcp = index;
 	struct tcp *c = pool_at(&t->tcp, index);
+	struct tcp_rest *m = flow_rest(t, f);
 	memset(c, 0, sizeof *c);
-	for (unsigned i = 0; i < 2; i++)
-		c->side[i].head = c->side[i].tail = POOL_NONE;
-	c->rtt_ns = c->rtt_client_ns = c->rtt_server_ns = -1;
-	c->syn_direction = 2;
+	memset(m, 0, sizeof *m);
+	m->trouble = POOL_NONE;
+	m->syn_direction = 2;
 	return true;
 }
 
+struct trouble_side *tcp_trouble_make(struct flowtab *t, struct flow *f, unsigned direction)
+{
+	struct tcp_rest *m = flow_rest(t, f);
+	if (likely(m->trouble != POOL_NONE))
+		return flow_trouble(t, f, direction);
+	uint32_t index = pool_take(&t->trouble, &flow_shard(t, f)->trouble);
+	if (index == POOL_NONE) {
+		publish_add(t->counters.trouble_refused, 1);
+		f->flags |= FLOW_TRUNCATED;
+		return NULL;
+	}
+	struct tcp_trouble *x = pool_at(&t->trouble, index);
+	memset(x, 0, sizeof *x);
+	for (unsigned i = 0; i < 2; i++)
+		x->side[i].head = x->side[i].tail = POOL_NONE;
+	m->trouble = index;
+	return &x->side[direction];
+}
+
+static void trouble_free(struct flowtab *t, struct flow *f)
+{
+	struct tcp_rest *m = flow_rest(t, f);
+	if (m->trouble == POOL_NONE)
+		return;
+	pool_give(&t->trouble, &flow_shard(t, f)->trouble, m->trouble);
+	m->trouble = POOL_NONE;
+}
+
+void tcp_trouble_told(struct flowtab *t, struct flow *f)
+{
+	const struct tcp *c = flow_tcp(t, f);
+	if (!((c->side[0].flags | c->side[1].flags) & (SIDE_HELD | SIDE_HOLES)) && !flow_has_gaps(f))
+		trouble_free(t, f);
+}
+
 /* The lone SYN that the flow began with. */
-static void attach_syn(struct flow *f, struct tcp *c)
+static void attach_syn(struct flow *f, struct tcp *c, struct tcp_rest *m)
 {
 	unsigned direction = !!(f->flags & FLOW_FIRST_1);
 	struct tcp_side *s = &c->side[direction];
@@ -89,9 +124,9 @@ static void attach_syn(struct flow *f, struct tcp *c)
 		s->scale = f->syn_scale;
 	}
 	stream_start(s, s->next);
-	c->syn_ns = f->start_ns;
-	c->syn_direction = (uint8_t)direction;
-	c->syn_count = !(f->flags & FLOW_FROZEN); /* else it was in the record that has left */
+	m->syn_ns = f->start_ns;
+	m->syn_direction = (uint8_t)direction;
+	m->syn_count = !(f->flags & FLOW_FROZEN); /* else it was in the record that has left */
 }
 
 void tcp_free(struct flowtab *t, struct flow *f)
@@ -100,34 +135,42 @@ void tcp_free(struct flowtab *t, struct flow *f)
 	if (!c)
 		return;
 	stream_drop(t, f, c);
+	trouble_free(t, f);
 	pool_give(&t->tcp, &flow_shard(t, f)->tcp, f->tcp);
 	f->tcp = POOL_NONE;
 }
 
 /* Holes: what the other packets went past and what was not seen since. */
-static void hole_open(struct tcp_side *s, uint32_t from, uint32_t to)
+static void hole_open(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t from,
+		      uint32_t to)
 {
-	if (s->holes == TCP_HOLES) { /* the lowest is forgotten */
-		memmove(&s->hole[0], &s->hole[1], sizeof s->hole[0] * (TCP_HOLES - 1));
-		s->holes--;
+	struct trouble_side *x = tcp_trouble_make(t, f, direction);
+	if (!x)
+		return;
+	if (x->holes == TCP_HOLES) { /* the lowest is forgotten */
+		memmove(&x->hole[0], &x->hole[1], sizeof x->hole[0] * (TCP_HOLES - 1));
+		x->holes--;
 	}
-	s->hole[s->holes].from = from;
-	s->hole[s->holes].to = to;
-	s->holes++;
+	x->hole[x->holes].from = from;
+	x->hole[x->holes].to = to;
+	x->holes++;
+	s->flags |= SIDE_HOLES;
 }
 
-static void hole_remove(struct tcp_side *s, unsigned i)
+static void hole_remove(struct tcp_side *s, struct trouble_side *x, unsigned i)
 {
-	s->holes--;
-	memmove(&s->hole[i], &s->hole[i + 1], sizeof s->hole[0] * (s->holes - i));
+	x->holes--;
+	memmove(&x->hole[i], &x->hole[i + 1], sizeof x->hole[0] * (x->holes - i));
+	if (!x->holes)
+		s->flags &= (uint16_t)~SIDE_HOLES;
 }
 
 /* Marks from..to as seen. True: some of it was in a hole. */
-static bool hole_fill(struct tcp_side *s, uint32_t from, uint32_t to)
+static bool hole_fill(struct tcp_side *s, struct trouble_side *x, uint32_t from, uint32_t to)
 {
 	bool new = false;
-	for (unsigned i = 0; i < s->holes;) {
-		uint32_t low = s->hole[i].from, high = s->hole[i].to;
+	for (unsigned i = 0; i < x->holes;) {
+		uint32_t low = x->hole[i].from, high = x->hole[i].to;
 		if (seq_diff(to, low) <= 0 || seq_diff(from, high) >= 0) {
 			i++;
 			continue;
@@ -135,18 +178,18 @@ static bool hole_fill(struct tcp_side *s, uint32_t from, uint32_t to)
 		new = true;
 		bool left = seq_diff(from, low) > 0, right = seq_diff(high, to) > 0;
 		if (!left && !right) {
-			hole_remove(s, i);
+			hole_remove(s, x, i);
 			continue;
 		}
 		if (left)
-			s->hole[i].to = from;
+			x->hole[i].to = from;
 		else
-			s->hole[i].from = to;
-		if (left && right && s->holes < TCP_HOLES) {
-			memmove(&s->hole[i + 2], &s->hole[i + 1], sizeof s->hole[0] * (s->holes - i - 1));
-			s->hole[i + 1].from = to;
-			s->hole[i + 1].to = high;
-			s->holes++;
+			x->hole[i].from = to;
+		if (left && right && x->holes < TCP_HOLES) {
+			memmove(&x->hole[i + 2], &x->hole[i + 1], sizeof x->hole[0] * (x->holes - i - 1));
+			x->hole[i + 1].from = to;
+			x->hole[i + 1].to = high;
+			x->holes++;
 		}
 		i++;
 	}
@@ -154,14 +197,15 @@ static bool hole_fill(struct tcp_side *s, uint32_t from, uint32_t to)
 }
 
 /* What is acknowledged will not be sent again but spuriously. Where nobody reads the stream, holes are its gaps. */
-static void holes_acked(struct flow *f, struct tcp_side *s, uint32_t ack)
+static void holes_acked(struct flowtab *t, struct flow *f, struct tcp_side *s, unsigned direction, uint32_t ack)
 {
-	while (s->holes && seq_diff(ack, s->hole[0].to) >= 0) {
+	struct trouble_side *x = flow_trouble(t, f, direction);
+	while (x->holes && seq_diff(ack, x->hole[0].to) >= 0) {
 		if (f->flags & FLOW_BYTES_OFF) {
-			s->gap_bytes += s->hole[0].to - s->hole[0].from;
+			x->gap_bytes += x->hole[0].to - x->hole[0].from;
 			f->flags |= FLOW_GAPS;
 		}
-		hole_remove(s, 0);
+		hole_remove(s, x, 0);
 	}
 }
 
@@ -185,7 +229,7 @@ static bool is_strange_seq(const struct tcp_side *s, const struct tcp_side *peer
 		return seq_diff(end, s->next) < -SEQUENCE_FAR;
 	uint32_t room = WINDOW_UNKNOWN;
 	if (s->flags & peer->flags & SIDE_SCALE)
-		room = max_of((uint32_t)WINDOW_LEAST, 2 * (peer->window_max << peer->scale));
+		room = max_of((uint32_t)WINDOW_LEAST, 2 * ((uint32_t)peer->window_max << peer->scale));
 	uint32_t from = s->next;
 	reached(s, peer, &from);
 	return seq_diff(end, from) > (int32_t)min_of(room, (uint32_t)SEQUENCE_FAR) ||
@@ -308,11 +352,19 @@ static bool is_bare_ack(const struct packet *p)
 	return !p->payload_len && (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) == TCP_ACK;
 }
 
+static void count_ack_retrans(struct flowtab *t, struct flow *f, unsigned direction)
+{
+	struct trouble_side *x = tcp_trouble_make(t, f, direction);
+	if (x)
+		x->ack_retrans++;
+}
+
 /* SYN, SYN-ACK and the ACK of it: how often, and the round trip. */
-static void handshake(struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
+static void handshake(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
 {
 	unsigned direction = p->direction;
 	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
+	struct tcp_rest *m = flow_rest(t, f);
 	if (p->tcp_flags & TCP_SYN) {
 		if (!(s->flags & SIDE_ISN)) {
 			s->flags |= SIDE_ISN;
@@ -324,48 +376,85 @@ static void handshake(struct flow *f, struct tcp *c, const struct packet *p, int
 			s->scale = min_of(p->window_scale, (uint8_t)14);
 		}
 		if (!(p->tcp_flags & TCP_ACK)) {
-			c->syn_count++;
-			c->syn_ns = ts_ns;
-			c->syn_direction = (uint8_t)direction;
+			m->syn_count++;
+			m->syn_ns = ts_ns;
+			m->syn_direction = (uint8_t)direction;
 			return;
 		}
-		c->synack_count++;
+		m->synack_count++;
 		if (s->flags & SIDE_RETRANS)
-			s->ack_retrans++;
+			count_ack_retrans(t, f, direction);
 		if (!(peer->flags & SIDE_STARTED)) /* its SYN was not seen, but is told by what is acknowledged */
 			stream_start(peer, p->ack);
-		c->synack_ns = ts_ns;
-		if (c->rtt_server_ns < 0 && c->syn_direction == !direction && ts_ns >= c->syn_ns)
-			c->rtt_server_ns = ts_ns - c->syn_ns;
+		m->synack_ns = ts_ns;
+		if (!(m->rtt_known & RTT_SERVER) && m->syn_direction == !direction && ts_ns >= m->syn_ns) {
+			m->rtt_known |= RTT_SERVER;
+			m->rtt_server_ns = ts_ns - m->syn_ns;
+		}
 		return;
 	}
 	if ((p->tcp_flags & (TCP_RST | TCP_ACK)) != TCP_ACK)
 		return;
 	if (!(peer->flags & SIDE_STARTED) && (s->flags & SIDE_ISN) && p->seq == s->isn + 1)
 		stream_start(peer, p->ack); /* likewise: the SYN-ACK was not seen, but is acknowledged */
-	if (!c->synack_ns || !(peer->flags & SIDE_ISN) || p->ack - peer->isn - 1 > 0xffff)
+	if (!m->synack_ns || !(peer->flags & SIDE_ISN) || p->ack - peer->isn - 1 > 0xffff)
 		return;
 	bool repeat = p->ack == peer->isn + 1 && is_bare_ack(p) && !(f->flags & FLOW_TALKED) &&
 		      !(s->flags & SIDE_KEEPALIVE) && !(peer->flags & SIDE_KEEPALIVE);
 	if ((f->flags & FLOW_HANDSHAKE)) {
-		if (repeat && direction != c->syn_direction)
+		if (repeat && direction != m->syn_direction)
 			return;
-		s->ack_retrans += repeat && p->window == c->handshake_window && p->seq == s->next;
+		if (repeat && p->window == m->handshake_window && p->seq == s->next)
+			count_ack_retrans(t, f, direction);
 		return;
 	}
-	if (direction != c->syn_direction && c->syn_direction != 2)
+	if (direction != m->syn_direction && m->syn_direction != 2)
 		return;
 	f->flags |= FLOW_HANDSHAKE;
-	c->handshake_window = p->window;
-	if (ts_ns >= c->synack_ns) {
-		c->rtt_client_ns = ts_ns - c->synack_ns;
-		if (c->rtt_server_ns >= 0)
-			c->rtt_ns = c->rtt_server_ns + c->rtt_client_ns;
+	m->handshake_window = p->window;
+	if (ts_ns >= m->synack_ns) {
+		m->rtt_client_ns = ts_ns - m->synack_ns;
+		m->rtt_known |= m->rtt_known & RTT_SERVER ? RTT_CLIENT | RTT_BOTH : RTT_CLIENT;
 	}
 }
 
+static int64_t disorder_ns(const struct tcp_rest *m)
+{
+	int64_t rtt_ns = m->rtt_known & RTT_BOTH ? m->rtt_server_ns + m->rtt_client_ns : 0;
+	return rtt_ns > 0 ? rtt_ns : DISORDER_NS;
+}
+
+/* Bytes that had been sent before, or a SYN or FIN, up to `end`. */
+static void analyse_old(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, uint32_t end,
+			int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
+	uint32_t len = p->payload_len;
+	bool behind = !(len > 1 && seq_diff(p->seq, s->next) == -1); /* new data behind a probe's byte */
+	bool known_to_peer = len && (peer->flags & SIDE_ACK) && seq_diff(peer->last_ack, p->seq + len) >= 0;
+	bool in_hole = (s->flags & SIDE_HOLES) && hole_fill(s, flow_trouble(t, f, direction), p->seq, end);
+	bool ooo = false;
+	if (known_to_peer) {
+		s->flags |= SIDE_RETRANS;
+	} else if (behind) {
+		bool fast =
+		    peer->dup_acks >= 2 && peer->last_ack == p->seq && ts_ns - peer->ack_ns < FAST_RETRANSMIT_NS;
+		ooo = !fast && in_hole && ts_ns - s->next_ns < disorder_ns(flow_rest(t, f)) && s->next != end;
+		if (!ooo)
+			s->flags |= SIDE_RETRANS;
+	}
+	if (!ooo && !(s->flags & SIDE_RETRANS))
+		return;
+	struct trouble_side *x = tcp_trouble_make(t, f, direction);
+	if (!x)
+		return;
+	x->ooo += ooo;
+	x->retrans += !ooo;
+}
+
 /* Retransmitted, out of order, keep-alive, zero window. Returns true for new data. */
-static bool analyse(struct tcp *c, const struct packet *p, int64_t ts_ns)
+static bool analyse(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
 {
 	unsigned direction = p->direction;
 	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
@@ -375,8 +464,11 @@ static bool analyse(struct tcp *c, const struct packet *p, int64_t ts_ns)
 	uint32_t end = p->seq + len + advance;
 	bool plain = !(flags & (TCP_SYN | TCP_FIN | TCP_RST));
 	s->flags &= (uint16_t) ~(SIDE_RETRANS | SIDE_KEEPALIVE);
-	if (!p->window && plain)
-		s->zero_window++;
+	if (unlikely(!p->window && plain)) {
+		struct trouble_side *x = tcp_trouble_make(t, f, direction);
+		if (x)
+			x->zero_window++;
+	}
 	if (unlikely(flags & TCP_RST))
 		return false;
 	if (unlikely(!(s->flags & SIDE_KNOWN))) {
@@ -390,28 +482,13 @@ static bool analyse(struct tcp *c, const struct packet *p, int64_t ts_ns)
 		if (len == 1 && !peer->window && (peer->flags & SIDE_ACK))
 			return false; /* a probe of the peer's zero window does not advance */
 	} else if (ahead > 0) {
-		hole_open(s, s->next, p->seq);
+		hole_open(t, f, s, direction, s->next, p->seq);
 	} else if (ahead == -1 && len <= 1 && plain) {
-		s->keepalive++;
+		flow_rest(t, f)->keepalive[direction]++;
 		s->flags |= SIDE_KEEPALIVE;
 		return false;
 	} else if (len || advance) {
-		bool behind = !(len > 1 && ahead == -1); /* new data behind a probe's byte */
-		bool known_to_peer = len && (peer->flags & SIDE_ACK) && seq_diff(peer->last_ack, p->seq + len) >= 0;
-		bool in_hole = s->holes && hole_fill(s, p->seq, end);
-		if (known_to_peer) {
-			s->flags |= SIDE_RETRANS;
-		} else if (behind) {
-			bool fast = peer->dup_acks >= 2 && peer->last_ack == p->seq &&
-				    ts_ns - peer->ack_ns < FAST_RETRANSMIT_NS;
-			int64_t disorder = c->rtt_ns > 0 ? c->rtt_ns : DISORDER_NS;
-			if (!fast && in_hole && ts_ns - s->next_ns < disorder && s->next != end)
-				s->ooo++;
-			else
-				s->flags |= SIDE_RETRANS;
-		}
-		if (s->flags & SIDE_RETRANS)
-			s->retrans++;
+		analyse_old(t, f, c, p, end, ts_ns);
 	}
 	if (seq_diff(end, s->next) > 0) {
 		s->next = end;
@@ -436,23 +513,23 @@ static void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const 
 	s->flags |= SIDE_ACK;
 	if (bare && (peer->flags & SIDE_SRT) && seq_diff(ack, peer->srt_seq) >= 0) {
 		peer->flags &= (uint16_t)~SIDE_SRT;
-		sample_add(&peer->srt, ts_ns - peer->data_ns);
+		sample_add(&flow_rest(t, f)->srt, !direction, ts_ns - peer->data_ns);
 	}
 	if (more) {
 		s->flags = (uint16_t)(ack == s->ack + 1 ? s->flags | SIDE_ACK_ONE : s->flags & ~SIDE_ACK_ONE);
 		s->ack = ack;
-		if (peer->holes)
-			holes_acked(f, peer, ack);
+		if (unlikely(peer->flags & SIDE_HOLES))
+			holes_acked(t, f, peer, !direction, ack);
 		stream_acked(t, f, c, !direction, ts_ns);
 	}
 }
 
-static void take_turn(struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
+static void take_turn(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
 {
 	unsigned direction = p->direction;
 	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
 	if (f->flags & (FLOW_TALKED_0 << !direction))
-		sample_add(&s->turn, ts_ns - peer->data_ns);
+		sample_add(&flow_rest(t, f)->turn, direction, ts_ns - peer->data_ns);
 	f->flags = (f->flags & ~(uint32_t)FLOW_TALKED) | FLOW_TALKED_0 << direction;
 	s->data_ns = ts_ns;
 	s->srt_seq = p->seq + p->payload_len;
@@ -474,7 +551,7 @@ static void take_fin(struct flowtab *t, struct flow *f, struct tcp *c, const str
 {
 	struct tcp_side *s = &c->side[p->direction];
 	uint32_t fin = p->seq + p->payload_len;
-	c->fin_count++;
+	flow_rest(t, f)->fin_count++;
 	if ((s->flags & SIDE_FIN) || ((s->flags & SIDE_STARTED) && seq_diff(fin, s->stream_next) < 0))
 		return; /* again, or before data that was seen: not its end */
 	s->flags |= SIDE_FIN;
@@ -521,7 +598,7 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 		}
 		c = flow_tcp(t, f);
 		if (!first)
-			attach_syn(f, c);
+			attach_syn(f, c, flow_rest(t, f));
 	}
 	struct tcp_side *s = &c->side[direction];
 	uint32_t end = p->seq + p->payload_len + !!(flags & (TCP_SYN | TCP_FIN));
@@ -539,24 +616,27 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 		if (strange_seq) {
 			stream_jump(t, f, c, direction, p->seq, ts_ns);
 			s->next = p->seq;
-			s->holes = 0;
+			struct trouble_side *x = flow_trouble(t, f, direction);
+			if (x)
+				x->holes = 0;
+			s->flags &= (uint16_t)~SIDE_HOLES;
 		}
 	}
 	if (unlikely(first))
 		mark_first(f, p);
 	else
 		step(t, f, c, p);
-	bool new_data = analyse(c, p, ts_ns);
+	bool new_data = analyse(t, f, c, p, ts_ns);
 	if (unlikely((flags & TCP_SYN) || !(f->flags & FLOW_HANDSHAKE) || !(f->flags & FLOW_TALKED)))
-		handshake(f, c, p, ts_ns);
+		handshake(t, f, c, p, ts_ns);
 	if (has_ack)
 		acknowledge(t, f, c, p, ts_ns);
 	if (!(flags & TCP_RST)) {
 		s->window = p->window;
-		s->window_max = max_of(s->window_max, (uint32_t)p->window);
+		s->window_max = max_of(s->window_max, p->window);
 	}
 	if (new_data)
-		take_turn(f, c, p, ts_ns);
+		take_turn(t, f, c, p, ts_ns);
 	if (p->payload_len && !(flags & TCP_RST) && !(s->flags & SIDE_KEEPALIVE))
 		stream_bytes(t, f, c, direction, p->seq + !!(flags & TCP_SYN), p, ts_ns);
 	if (flags & TCP_FIN && !(flags & (TCP_SYN | TCP_RST)))
@@ -566,6 +646,6 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 
 uint64_t flow_gap_bytes(const struct flowtab *t, const struct flow *f, unsigned direction)
 {
-	const struct tcp *c = flow_tcp(t, f);
-	return c ? c->side[direction].gap_bytes : 0;
+	const struct trouble_side *x = f->tcp == POOL_NONE ? NULL : flow_trouble(t, f, direction);
+	return x ? x->gap_bytes : 0;
 }

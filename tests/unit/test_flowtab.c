@@ -599,6 +599,44 @@ static void test_eviction(void **state)
 	free(w);
 }
 
+/* What went wrong is noted for a quarter of the flows and one; a note is given back when a record has told it. */
+static void test_trouble_quota(void **state)
+{
+	(void)state;
+	struct flowtab_settings s = fixture_settings();
+	s.max_tcp = SHARDS * 8;
+	struct world *w = calloc(1, sizeof *w);
+	assert_int_equal(flowtab_new(&w->table, &s, 1, 0, &calls, w), 0);
+	int64_t now = 30 * NS_PER_S;
+	for (uint16_t round = 0; round < 2; round++) {
+		for (uint16_t i = 0; i < 8; i++) {
+			uint16_t port = 1000 + i;
+			uint32_t seq = 101 + 10u * round;
+			if (!round) {
+				send(w, port, false, TCP_SYN, 100, 0, 0, now);
+				send(w, port, true, TCP_SYN | TCP_ACK, 500, 101, 0, now);
+			}
+			send(w, port, false, TCP_ACK | TCP_PSH, seq, 501, 10, now);
+			if (!round == (i < 4)) /* sent again: by four of them now, by the other four later */
+				send(w, port, false, TCP_ACK | TCP_PSH, seq, 501, 10, now + NS_PER_S);
+		}
+		assert_int_equal(flowtab_counters(w->table)->trouble_refused, round + 1);
+		now += 60 * NS_PER_S;
+		w->count = 0;
+		flowtab_tick(w->table, now);
+		assert_int_equal(w->count, 8);
+		for (uint16_t i = 0; i < 8; i++) {
+			const struct flow_record *r = &w->records[i];
+			unsigned at = r->client_port - 1000u;
+			assert_int_equal(r->retrans_tx, at / 4 == round && at % 4 < 3);
+			assert_int_equal(flow_record_has(r, truncated), at == 3 || (round && at == 7));
+		}
+	}
+	flowtab_finish(w->table, now);
+	w->table = flowtab_free(w->table);
+	free(w);
+}
+
 /* Without a second tier a flow is still counted, opened and closed; its records say what is not known. */
 static void test_no_second_tier(void **state)
 {
@@ -777,10 +815,11 @@ static void test_identities(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_scripts),    cmocka_unit_test(test_options_matter),
-	    cmocka_unit_test(test_eviction),   cmocka_unit_test(test_no_second_tier),
-	    cmocka_unit_test(test_no_flows),   cmocka_unit_test(test_refuses_nonsense),
-	    cmocka_unit_test(test_identities), cmocka_unit_test(test_garbage),
+	    cmocka_unit_test(test_scripts),          cmocka_unit_test(test_options_matter),
+	    cmocka_unit_test(test_eviction),         cmocka_unit_test(test_no_second_tier),
+	    cmocka_unit_test(test_trouble_quota),    cmocka_unit_test(test_no_flows),
+	    cmocka_unit_test(test_refuses_nonsense), cmocka_unit_test(test_identities),
+	    cmocka_unit_test(test_garbage),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
