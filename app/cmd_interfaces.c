@@ -322,11 +322,7 @@ static void print_nics(const struct nics *n, const struct arguments *a, struct t
 
 static const struct view_owner *owner_of(const struct view *v, const struct owner_fact *f)
 {
-	if (f->key.kind == OWNER_MAC)
-		return view_owner_of_mac(v, f->key.at, f->netns, f->since_ns);
-	struct ip_address ip = {.version = f->key.kind};
-	memcpy(ip.at, f->key.at, sizeof ip.at);
-	return view_owner_of_address(v, &ip, f->netns, f->mac, f->since_ns);
+	return view_owner(v, view_find(v, &f->key), f->netns, f->mac, f->since_ns);
 }
 
 /* Those that began or ended at `at_ns`; INT64_MIN: all. */
@@ -356,7 +352,8 @@ static void print_status(const struct nics *n)
 	nics_status(n, &s);
 	if (s.left_out && s.first_error == -EPERM)
 		fprintf(stderr,
-			"tapscope: %u namespaces cannot be looked into, as that needs CAP_SYS_ADMIN: run as root, or "
+			"tapscope: %u network namespaces cannot be looked into, as that needs CAP_SYS_ADMIN: run as "
+			"root, or "
 			"setcap cap_sys_admin,cap_sys_ptrace,cap_net_admin,cap_net_raw+ep; or set "
 			"tap.learn_owners=false\n",
 			s.left_out);
@@ -365,9 +362,10 @@ static void print_status(const struct nics *n)
 			strerror(-s.first_error));
 	if (s.hidden)
 		fprintf(stderr,
-			"tapscope: the namespaces of %u processes cannot be seen: that needs CAP_SYS_PTRACE, and all "
-			"capabilities that they have\n",
-			s.hidden);
+			"tapscope: the network namespaces of %u process%s cannot be seen: that needs CAP_SYS_PTRACE, "
+			"and all "
+			"capabilities that those have\n",
+			s.hidden, s.hidden == 1 ? "" : "es");
 }
 
 static bool has_picked(const struct nics *n)

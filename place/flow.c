@@ -17,8 +17,9 @@ static bool is_no_place(const struct ip_address *ip, const struct owner_key *key
 }
 
 struct near_end {
-	struct owner_key address, hardware;
+	struct owner_key key;
 	const uint8_t *mac; /* NULL: not known, or nobody's own */
+	const struct view_run *address, *hardware;
 	const struct view_owner *by_address, *by_mac;
 };
 
@@ -26,22 +27,24 @@ static struct near_end look(const struct view *v, const struct place_input *in, 
 			    const struct ip_address *ip, const uint8_t *mac)
 {
 	uint64_t netns = nic && nic->pod ? nic->pod_netns : 0;
-	struct near_end e = {.address = owner_key_ip(ip), .mac = mac_of(in, mac)};
+	struct near_end e = {.key = owner_key_ip(ip), .mac = mac_of(in, mac)};
 	if (e.mac) {
-		e.hardware = owner_key_mac(e.mac);
-		if (owner_key_is_common(&e.hardware))
+		const struct owner_key key = owner_key_mac(e.mac);
+		if (owner_key_is_common(&key))
 			e.mac = NULL;
+		else
+			e.hardware = view_find(v, &key);
 	}
-	e.by_address = view_owner_of_address(v, ip, netns, e.mac, in->start_ns);
-	if (e.mac)
-		e.by_mac = view_owner_of_mac(v, e.mac, netns, in->start_ns);
+	e.address = view_find(v, &e.key);
+	e.by_address = view_owner(v, e.address, netns, e.mac, in->start_ns);
+	e.by_mac = view_owner(v, e.hardware, netns, NULL, in->start_ns);
 	return e;
 }
 
 static struct place_end owner_of(const struct near_end *e, const struct ip_address *ip)
 {
 	const struct view_owner *o = e->by_address;
-	if (!(o && o->configured) && e->by_mac && (e->by_mac->configured || (!o && is_no_place(ip, &e->address))))
+	if (!(o && o->configured) && e->by_mac && (e->by_mac->configured || (!o && is_no_place(ip, &e->key))))
 		o = e->by_mac;
 	return o ? (struct place_end){o->pod, o->pod_ns, o->workload} : (struct place_end){0};
 }
@@ -57,10 +60,10 @@ static enum nearness near_pod(const struct view *v, const struct place_input *in
 			      const struct near_end *e, const struct near_end *other)
 {
 	if (!nic->pod_netns) /* what a pod sends to comes to the host, and the other way round */
-		return other->mac && other->by_mac && other->by_mac->node ? HERE : ELSEWHERE;
-	if (view_netns_has(v, nic->pod_netns, &e->address, in->start_ns))
+		return other->by_mac && other->by_mac->node ? HERE : ELSEWHERE;
+	if (view_netns_has(v, e->address, nic->pod_netns, in->start_ns))
 		return HERE;
-	bool by_mac = e->mac && !e->by_address && view_netns_has(v, nic->pod_netns, &e->hardware, in->start_ns);
+	bool by_mac = !e->by_address && view_netns_has(v, e->hardware, nic->pod_netns, in->start_ns);
 	return by_mac ? HERE : ELSEWHERE;
 }
 
@@ -72,11 +75,11 @@ static enum nearness near_guest(const struct view_nic *nic, const struct near_en
 
 static enum nearness near_node(const struct view *v, const struct place_input *in, const struct near_end *e)
 {
-	if (view_netns_has(v, view_own_netns(v), &e->address, in->start_ns))
+	if (view_netns_has(v, e->address, view_own_netns(v), in->start_ns))
 		return HERE;
-	if (view_pod_has(v, &e->address, in->start_ns) || is_here_by_configuration(e->by_address))
+	if (view_pod_has(v, e->address, in->start_ns) || is_here_by_configuration(e->by_address))
 		return BEHIND;
-	if (e->mac && (view_pod_has(v, &e->hardware, in->start_ns) || is_here_by_configuration(e->by_mac)))
+	if (view_pod_has(v, e->hardware, in->start_ns) || is_here_by_configuration(e->by_mac))
 		return BEHIND;
 	return ELSEWHERE;
 }
@@ -87,16 +90,16 @@ static enum nearness near_uplink(const struct view_nic *nic, const struct near_e
 	return e->mac && nic->has_mac && !nic->bridge && !memcmp(e->mac, nic->mac, 6) ? BEHIND : ELSEWHERE;
 }
 
-static bool is_learned(const struct view *v, const struct owner_key *key, int64_t at_ns)
+static bool is_learned(const struct view *v, const struct view_run *run, int64_t at_ns)
 {
-	return view_pod_has(v, key, at_ns) || view_netns_has(v, view_own_netns(v), key, at_ns);
+	return view_pod_has(v, run, at_ns) || view_netns_has(v, run, view_own_netns(v), at_ns);
 }
 
 static enum nearness near_mirror(const struct view *v, const struct place_input *in, const struct near_end *e)
 {
-	if (is_here_by_configuration(e->by_address) || is_learned(v, &e->address, in->start_ns))
+	if (is_here_by_configuration(e->by_address) || is_learned(v, e->address, in->start_ns))
 		return HERE;
-	if (e->mac && (is_here_by_configuration(e->by_mac) || is_learned(v, &e->hardware, in->start_ns)))
+	if (is_here_by_configuration(e->by_mac) || is_learned(v, e->hardware, in->start_ns))
 		return HERE;
 	return ELSEWHERE;
 }

@@ -125,8 +125,10 @@ static void take_address(struct nlmsghdr *h, const struct netlink_calls *calls, 
 		found = true;
 		local = a->rta_type == IFA_LOCAL;
 	}
+	/* one that another host has already (RFC 4862) is not used */
 	if (found)
-		calls->address(ctx, (int)info->ifa_index, &ip, h->nlmsg_type == RTM_DELADDR);
+		calls->address(ctx, (int)info->ifa_index, &ip,
+			       h->nlmsg_type == RTM_DELADDR || info->ifa_flags & IFA_F_DADFAILED);
 }
 
 /* An answer that is waited for. */

@@ -8,6 +8,7 @@
 #include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -207,11 +208,15 @@ static void *visit_hosts(void *arg)
 	return NULL;
 }
 
-/* A thread that goes into another namespace does not come back: it ends there. */
+/* A thread that goes into another namespace does not come back: it ends there. No signal finds it. */
 static int send_thread(void *(*run)(void *), struct visit *v)
 {
 	pthread_t thread;
+	sigset_t all, before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
 	int r = pthread_create(&thread, NULL, run, v);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return r ? -r : -pthread_join(thread, NULL);
 }
 

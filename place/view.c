@@ -19,7 +19,7 @@ struct fact {
 };
 
 /* The facts of one key, which lie together. */
-struct run {
+struct view_run {
 	struct owner_key key; /* kind 0: free */
 	uint32_t first, count;
 };
@@ -32,7 +32,7 @@ struct view {
 	uint32_t mask; /* of runs */
 	struct view_owner *owners;
 	struct fact *facts;
-	struct run *runs;
+	struct view_run *runs;
 	char *texts;
 	size_t texts_len;
 };
@@ -52,11 +52,11 @@ static size_t text_len(const char *s)
 	return s ? strlen(s) : 0;
 }
 
-static struct run *find_run(const struct view *v, const struct owner_key *key)
+static struct view_run *find_run(const struct view *v, const struct owner_key *key)
 {
 	uint64_t h = hash64(key, sizeof *key, (uintptr_t)v->runs);
 	for (uint32_t at = (uint32_t)h & v->mask;; at = (at + 1) & v->mask) {
-		struct run *r = &v->runs[at];
+		struct view_run *r = &v->runs[at];
 		if (!r->key.kind || !memcmp(&r->key, key, sizeof *key))
 			return r;
 	}
@@ -129,8 +129,8 @@ static void add_configured(struct view *v)
 		    .since_ns = INT64_MIN,
 		};
 		for (unsigned k = 0; k < entry->key_count; k++) {
-			struct run *r = find_run(v, &entry->keys[k]);
-			*r = (struct run){entry->keys[k], v->fact_count, 1};
+			struct view_run *r = find_run(v, &entry->keys[k]);
+			*r = (struct view_run){entry->keys[k], v->fact_count, 1};
 			v->facts[v->fact_count++] = (struct fact){INT64_MIN, INT64_MAX, 0, v->owner_count, true, {0}};
 		}
 		v->owner_count++;
@@ -145,7 +145,7 @@ static void name_namespaces(struct view *v, const struct view_source *source, co
 		const struct owner_fact *f = &source->facts[i];
 		const uint64_t *at = bsearch(&f->netns, namespaces, count, sizeof *namespaces, compare_numbers);
 		struct view_owner *o = &v->owners[base + (size_t)(at - namespaces)];
-		const struct run *r = find_run(v, &f->key);
+		const struct view_run *r = find_run(v, &f->key);
 		o->netns = f->netns;
 		o->here = true;
 		o->node = f->netns == v->own_netns;
@@ -170,7 +170,7 @@ static void add_learned(struct view *v, const struct view_source *source, const 
 {
 	for (size_t i = 0; i < source->fact_count;) {
 		const struct owner_key *key = &source->facts[i].key;
-		struct run *r = find_run(v, key);
+		struct view_run *r = find_run(v, key);
 		uint32_t first = v->fact_count;
 		if (r->key.kind) /* one fact, which lies elsewhere */
 			v->facts[v->fact_count++] = v->facts[r->first];
@@ -182,7 +182,7 @@ static void add_learned(struct view *v, const struct view_source *source, const 
 					    false,       {0}};
 			memcpy(to->mac, f->mac, 6);
 		}
-		*r = (struct run){*key, first, v->fact_count - first};
+		*r = (struct view_run){*key, first, v->fact_count - first};
 	}
 	v->owner_count = base + (uint32_t)count;
 }
@@ -269,8 +269,14 @@ static bool is_valid(const struct fact *f, int64_t at_ns)
 	return f->since_ns <= at_ns && at_ns < f->until_ns;
 }
 
+const struct view_run *view_find(const struct view *v, const struct owner_key *key)
+{
+	const struct view_run *r = find_run(v, key);
+	return r->count ? r : NULL;
+}
+
 /* Which facts of a run count for a time: those valid then, else those that begin next after it. */
-static int64_t effective_time(const struct view *v, const struct run *r, int64_t at_ns)
+static int64_t effective_time(const struct view *v, const struct view_run *r, int64_t at_ns)
 {
 	int64_t next = INT64_MAX;
 	for (uint32_t i = r->first; i < r->first + r->count; i++) {
@@ -283,11 +289,10 @@ static int64_t effective_time(const struct view *v, const struct run *r, int64_t
 	return next;
 }
 
-static const struct view_owner *find_owner(const struct view *v, const struct owner_key *key, uint64_t netns,
-					   const uint8_t *mac, int64_t at_ns)
+const struct view_owner *view_owner(const struct view *v, const struct view_run *r, uint64_t netns, const uint8_t *mac,
+				    int64_t at_ns)
 {
-	const struct run *r = find_run(v, key);
-	if (!r->count)
+	if (!r)
 		return NULL;
 	if (v->facts[r->first].configured)
 		return &v->owners[v->facts[r->first].owner];
@@ -312,35 +317,26 @@ static const struct view_owner *find_owner(const struct view *v, const struct ow
 	return one == NO_OWNER ? NULL : &v->owners[one];
 }
 
-const struct view_owner *view_owner_of_mac(const struct view *v, const uint8_t mac[6], uint64_t netns, int64_t at_ns)
+/* Whether a fact that was learned holds, of that namespace or, with `others`, of any but that one. */
+static bool has(const struct view *v, const struct view_run *r, uint64_t netns, bool others, int64_t at_ns)
 {
-	struct owner_key key = owner_key_mac(mac);
-	return find_owner(v, &key, netns, NULL, at_ns);
-}
-
-const struct view_owner *view_owner_of_address(const struct view *v, const struct ip_address *ip, uint64_t netns,
-					       const uint8_t *mac, int64_t at_ns)
-{
-	struct owner_key key = owner_key_ip(ip);
-	return find_owner(v, &key, netns, mac, at_ns);
-}
-
-bool view_netns_has(const struct view *v, uint64_t netns, const struct owner_key *key, int64_t at_ns)
-{
-	const struct run *r = find_run(v, key);
+	if (!r)
+		return false;
 	at_ns = effective_time(v, r, at_ns);
-	for (uint32_t i = r->first; i < r->first + r->count; i++)
-		if (!v->facts[i].configured && v->facts[i].netns == netns && is_valid(&v->facts[i], at_ns))
+	for (uint32_t i = r->first; i < r->first + r->count; i++) {
+		const struct fact *f = &v->facts[i];
+		if (!f->configured && (f->netns == netns) != others && is_valid(f, at_ns))
 			return true;
+	}
 	return false;
 }
 
-bool view_pod_has(const struct view *v, const struct owner_key *key, int64_t at_ns)
+bool view_netns_has(const struct view *v, const struct view_run *run, uint64_t netns, int64_t at_ns)
 {
-	const struct run *r = find_run(v, key);
-	at_ns = effective_time(v, r, at_ns);
-	for (uint32_t i = r->first; i < r->first + r->count; i++)
-		if (!v->facts[i].configured && v->facts[i].netns != v->own_netns && is_valid(&v->facts[i], at_ns))
-			return true;
-	return false;
+	return has(v, run, netns, false, at_ns);
+}
+
+bool view_pod_has(const struct view *v, const struct view_run *run, int64_t at_ns)
+{
+	return has(v, run, v->own_netns, true, at_ns);
 }

@@ -50,16 +50,18 @@ const struct place *view_place(const struct view *v);
 /* NULL where the id is not known. */
 const struct view_nic *view_nic(const struct view *v, uint16_t id);
 
-/* Who had the address at that time, NULL where nobody is known. Between two owners, and before the first: who came
- * next, since an owner is learned a little after it begins to talk. An address that several namespaces have at once is
- * that of `netns` (0: of none in particular), else of the one whose NIC has `mac` (may be NULL), else of nobody. */
-const struct view_owner *view_owner_of_mac(const struct view *v, const uint8_t mac[6], uint64_t netns, int64_t at_ns);
-const struct view_owner *view_owner_of_address(const struct view *v, const struct ip_address *ip, uint64_t netns,
-					       const uint8_t *mac, int64_t at_ns);
-/* Whether that namespace was learned to have the address at that time. */
-bool view_netns_has(const struct view *v, uint64_t netns, const struct owner_key *key, int64_t at_ns);
-/* Whether any namespace but the host's own was. */
-bool view_pod_has(const struct view *v, const struct owner_key *key, int64_t at_ns);
+/* All that is known of a key; NULL where nothing is. */
+struct view_run;
+const struct view_run *view_find(const struct view *v, const struct owner_key *key);
+/* Who had it at that time, NULL where nobody is known (also for run NULL). Between two owners, and before the first:
+ * who came next, since an owner is learned a little after it begins to talk. An address that several namespaces have at
+ * once is that of `netns` (0: of none in particular), else of the one whose NIC has `mac` (may be NULL), else of
+ * nobody. */
+const struct view_owner *view_owner(const struct view *v, const struct view_run *run, uint64_t netns,
+				    const uint8_t *mac, int64_t at_ns);
+/* Whether that namespace was learned to have it at that time; and whether any but the host's own was. */
+bool view_netns_has(const struct view *v, const struct view_run *run, uint64_t netns, int64_t at_ns);
+bool view_pod_has(const struct view *v, const struct view_run *run, int64_t at_ns);
 uint64_t view_own_netns(const struct view *v);
 
 /* Publication. */

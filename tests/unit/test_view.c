@@ -52,6 +52,29 @@ static struct view *view_of(struct place *p, const struct owners *o)
 	return v;
 }
 
+static const struct view_owner *owner_of_address(const struct view *v, const struct ip_address *ip, uint64_t netns,
+						 const uint8_t *mac, int64_t at_ns)
+{
+	struct owner_key key = owner_key_ip(ip);
+	return view_owner(v, view_find(v, &key), netns, mac, at_ns);
+}
+
+static const struct view_owner *owner_of_mac(const struct view *v, const uint8_t mac[6], uint64_t netns, int64_t at_ns)
+{
+	struct owner_key key = owner_key_mac(mac);
+	return view_owner(v, view_find(v, &key), netns, NULL, at_ns);
+}
+
+static bool netns_has(const struct view *v, uint64_t netns, const struct owner_key *key, int64_t at_ns)
+{
+	return view_netns_has(v, view_find(v, key), netns, at_ns);
+}
+
+static bool pod_has(const struct view *v, const struct owner_key *key, int64_t at_ns)
+{
+	return view_pod_has(v, view_find(v, key), at_ns);
+}
+
 /* The pod's name, "" for none known, "-" for nobody. */
 static const char *pod_of(const struct view_owner *o)
 {
@@ -65,7 +88,7 @@ static const char *pod_of(const struct view_owner *o)
 static const char *by_address(const struct view *v, uint8_t last, int64_t at_ns)
 {
 	struct ip_address ip = ip4(last);
-	return pod_of(view_owner_of_address(v, &ip, 0, NULL, at_ns));
+	return pod_of(owner_of_address(v, &ip, 0, NULL, at_ns));
 }
 
 static void test_facts_begin_end_and_come_back(void **state maybe_unused)
@@ -178,18 +201,18 @@ static void test_address_that_several_have(void **state maybe_unused)
 	struct view *v = view_of(p, &o);
 	struct ip_address ip = ip4(1);
 	int64_t at = 100 * S;
-	assert_string_equal(pod_of(view_owner_of_address(v, &ip, 0, NULL, at)), "-");
-	assert_string_equal(pod_of(view_owner_of_address(v, &ip, 0, mac_c, at)), "-");
-	assert_string_equal(pod_of(view_owner_of_address(v, &ip, 0, mac_b, at)), "eight");
-	assert_string_equal(pod_of(view_owner_of_address(v, &ip, 7, mac_b, at)), "seven");
-	assert_string_equal(pod_of(view_owner_of_address(v, &ip, 9, mac_b, at)), "eight");
-	assert_string_equal(pod_of(view_owner_of_mac(v, mac_a, 0, at)), "seven");
-	assert_string_equal(pod_of(view_owner_of_mac(v, mac_c, 0, at)), "-");
-	assert_string_equal(pod_of(view_owner_of_mac(v, mac_c, 8, at)), "eight");
+	assert_string_equal(pod_of(owner_of_address(v, &ip, 0, NULL, at)), "-");
+	assert_string_equal(pod_of(owner_of_address(v, &ip, 0, mac_c, at)), "-");
+	assert_string_equal(pod_of(owner_of_address(v, &ip, 0, mac_b, at)), "eight");
+	assert_string_equal(pod_of(owner_of_address(v, &ip, 7, mac_b, at)), "seven");
+	assert_string_equal(pod_of(owner_of_address(v, &ip, 9, mac_b, at)), "eight");
+	assert_string_equal(pod_of(owner_of_mac(v, mac_a, 0, at)), "seven");
+	assert_string_equal(pod_of(owner_of_mac(v, mac_c, 0, at)), "-");
+	assert_string_equal(pod_of(owner_of_mac(v, mac_c, 8, at)), "eight");
 	struct owner_key key = key4(1);
-	assert_true(view_netns_has(v, 7, &key, at) && view_netns_has(v, 8, &key, at));
-	assert_false(view_netns_has(v, 9, &key, at) || view_netns_has(v, OWN, &key, at));
-	assert_true(view_pod_has(v, &key, at));
+	assert_true(netns_has(v, 7, &key, at) && netns_has(v, 8, &key, at));
+	assert_false(netns_has(v, 9, &key, at) || netns_has(v, OWN, &key, at));
+	assert_true(pod_has(v, &key, at));
 	view_free(v);
 	owners_clear(&o);
 	place_close(p);
@@ -205,12 +228,12 @@ static void test_own_namespace_and_unknown_names(void **state maybe_unused)
 	struct view *v = view_of(p, &o);
 	struct ip_address own = ip4(1), pod = ip4(2);
 	struct owner_key own_key = key4(1), pod_key = key4(2);
-	const struct view_owner *w = view_owner_of_address(v, &own, 0, NULL, 100 * S);
+	const struct view_owner *w = owner_of_address(v, &own, 0, NULL, 100 * S);
 	assert_true(w && w->node && w->here && !w->pod.at && w->netns == OWN);
-	assert_false(view_pod_has(v, &own_key, 100 * S));
-	w = view_owner_of_address(v, &pod, 0, NULL, 100 * S);
+	assert_false(pod_has(v, &own_key, 100 * S));
+	w = owner_of_address(v, &pod, 0, NULL, 100 * S);
 	assert_true(w && !w->node && w->here && !w->pod.at && w->netns == 7 && w->since_ns == 100 * S);
-	assert_true(view_pod_has(v, &pod_key, 100 * S));
+	assert_true(pod_has(v, &pod_key, 100 * S));
 	view_free(v);
 	owners_clear(&o);
 	place_close(p);
@@ -230,26 +253,26 @@ static void test_configured_owners(void **state maybe_unused)
 	say(&o, key4(4), 8, mac_b, "local-db");
 	owners_end(&o, 100 * S);
 	struct view *v = view_of(p, &o), *alone = view_of(p, NULL);
-	const struct view_owner *w = view_owner_of_mac(v, mac_a, 0, 5 * S);
+	const struct view_owner *w = owner_of_mac(v, mac_a, 0, 5 * S);
 	assert_true(w && w->configured && w->here && text_is(w->pod, "cart-7d9f") && text_is(w->pod_ns, "shop") &&
 		    text_is(w->workload, "Deployment/cart") && !w->host.at);
 	/* the rest of its namespace is the same owner's */
 	struct ip_address ip = ip4(1);
-	w = view_owner_of_address(v, &ip, 0, NULL, 100 * S);
+	w = owner_of_address(v, &ip, 0, NULL, 100 * S);
 	assert_true(w && !w->configured && text_is(w->pod_ns, "shop") && text_is(w->pod, "cart-7d9f"));
 	/* what is configured goes before what was learned */
 	ip = ip4(3);
-	w = view_owner_of_address(v, &ip, 0, NULL, 100 * S);
+	w = owner_of_address(v, &ip, 0, NULL, 100 * S);
 	assert_true(w && w->configured && !w->here && text_is(w->pod, "db") &&
 		    text_is(w->host, "another-host-for-sure"));
 	struct owner_key key = key4(3);
-	assert_true(view_netns_has(v, 8, &key, 100 * S));
+	assert_true(netns_has(v, 8, &key, 100 * S));
 	assert_string_equal(by_address(v, 4, 100 * S), "db");
 	/* without anything learned */
 	assert_string_equal(by_address(alone, 3, 0), "db");
 	assert_string_equal(by_address(alone, 1, 0), "-");
-	assert_string_equal(pod_of(view_owner_of_mac(alone, mac_a, 0, 0)), "cart-7d9f");
-	assert_false(view_netns_has(alone, 8, &key, 0));
+	assert_string_equal(pod_of(owner_of_mac(alone, mac_a, 0, 0)), "cart-7d9f");
+	assert_false(netns_has(alone, 8, &key, 0));
 	view_free(v);
 	view_free(alone);
 	owners_clear(&o);
@@ -297,7 +320,7 @@ static void test_lookups_of_many(void **state maybe_unused)
 				several |= one && one != f->netns;
 				one = f->netns;
 			}
-			const struct view_owner *w = view_owner_of_address(v, &ip, 0, NULL, at);
+			const struct view_owner *w = owner_of_address(v, &ip, 0, NULL, at);
 			assert_int_equal(w ? w->netns : 0, several ? 0 : one);
 		}
 	}
@@ -321,8 +344,8 @@ static void *read_views(void *arg)
 	struct ip_address ip = ip4(1), ip2 = ip4(2);
 	for (;;) {
 		const struct view *v = view_current(published, worker);
-		const struct view_owner *a = view_owner_of_address(v, &ip, 0, NULL, 0);
-		const struct view_owner *b = view_owner_of_address(v, &ip2, 0, NULL, 0);
+		const struct view_owner *a = owner_of_address(v, &ip, 0, NULL, 0);
+		const struct view_owner *b = owner_of_address(v, &ip2, 0, NULL, 0);
 		unsigned number = 0;
 		for (uint32_t i = 4; i < a->pod.len; i++)
 			number = number * 10 + (unsigned)(a->pod.at[i] - '0');
