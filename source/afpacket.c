@@ -68,7 +68,7 @@ static int join(struct packet_source *s, unsigned queue, unsigned *id, struct er
 	if (queue) {
 		r = fanout_set(fd, *id, type);
 	} else {
-		uint32_t value;
+		uint32_t value = 0;
 		socklen_t len = sizeof value;
 		r = fanout_set(fd, 0, type | PACKET_FANOUT_FLAG_UNIQUEID);
 		if (!r && getsockopt(fd, SOL_PACKET, PACKET_FANOUT, &value, &len))

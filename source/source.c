@@ -1,6 +1,5 @@
+#include "dpdk.h"
 #include "internal.h"
-
-#include <errno.h>
 
 const char *const source_kind_names[SOURCE_KINDS] = {"af_packet", "af_xdp", "pcap", "dpdk"};
 
@@ -11,8 +10,5 @@ const struct source_ops *source_find(enum source_kind kind, struct error *e)
 	    [SOURCE_AF_XDP] = &source_xdp_ops,
 	    [SOURCE_PCAP] = &source_pcap_ops,
 	};
-	if (built_in[kind])
-		return built_in[kind];
-	error_set(e, -ENOTSUP, "this build has no source %s", source_kind_names[kind]);
-	return NULL;
+	return kind == SOURCE_DPDK ? dpdk_load(e) : built_in[kind];
 }

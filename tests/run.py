@@ -177,6 +177,18 @@ def live(test, log, *arguments):
         script(test.removesuffix(".py").replace("_", "-"), log, python(os.path.join("live", test), os.path.join(ROOT, "build-asan", driver), *arguments), timeout=300)
 
 
+def live_dpdk(log):
+    """As the others; and what is linked where."""
+    folder = os.path.join(ROOT, "build-asan")
+    driver, module, primary = "tests/live/source_driver", "tapscope-dpdk.so", "tests/live/dpdk_primary"
+    if not build("asan", ["tapscope", driver], log):
+        return
+    with open(os.path.join(folder, "build.ninja"), encoding="utf-8") as f:
+        if f"build {module}:" in f.read() and not build("asan", [module, primary], log):
+            return
+    script("live-dpdk", log, python("live/live_dpdk.py", os.path.join(folder, driver), os.path.join(folder, primary), folder), timeout=300)
+
+
 def fuzz(log, seconds):
     """Each libFuzzer target for a while, from its corpus; what it finds new stays in build-fuzz/found/."""
     if not build("fuzz", [], log):
@@ -226,6 +238,7 @@ STEPS = {
     "live-pcap": lambda log: live("live_pcap.py", log),
     "live-nics": lambda log: build("asan", ["tapscope"], log) and script("live-nics", log, python(os.path.join("live", "nics.py"), binary("asan")), timeout=300),
     "live-xdp": lambda log: live("live_xdp.py", log),
+    "live-dpdk": live_dpdk,
     "fuzz": lambda log: fuzz(log, 3),
     "corpus-http": lambda log: script("corpus-http", log, python("corpus/http_reference.py", binary("gcc"))),
     "corpus-stores": lambda log: script("corpus-stores", log, python("corpus/stores_reference.py", binary("gcc"))),

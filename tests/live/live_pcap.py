@@ -23,7 +23,7 @@ def capture(nic, sent, *options, before=None):
             before()
         A.call(send_frames, "ta", sent)
         time.sleep(0.1)
-    return d.stop() or {"error": d.error}
+    return {**d.stop(), "error": d.error}
 
 
 def counts():

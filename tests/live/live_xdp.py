@@ -33,7 +33,8 @@ def capture(nic, peer, sent, *options, before=None):
             before()
         A.call(send_frames, peer, sent)
         time.sleep(0.1)
-    found = d.stop() or {"error": d.error}
+    found = d.stop()
+    found["error"] = d.error
     found["mode"] = "generic" if "xdpgeneric" in attached else "native" if "tapscope_xdp" in attached else "none"
     return found
 

@@ -2,6 +2,7 @@
 run left behind when the next one begins."""
 import atexit
 import ctypes
+import fcntl
 import json
 import os
 import re
@@ -11,6 +12,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 
@@ -27,6 +29,39 @@ def sh(command, check=True, timeout=30):
     if check and done.returncode:
         raise OSError(f"{command}: exit {done.returncode}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
+
+
+class HugePages:
+    """At least so many free huge pages of 2 MiB, for as long as the block lasts; a folder with a mount of its own for them. One test
+    at a time."""
+    FILE = "/proc/sys/vm/nr_hugepages"
+
+    def __init__(self, count):
+        self.count = count
+
+    def __enter__(self):
+        self.lock = open("/run/lock/tapscope-test-huge-pages", "w", encoding="ascii")
+        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        with open(self.FILE, encoding="ascii") as f:
+            self.before = int(f.read())
+        self.set(self.before + self.count)
+        self.folder = tempfile.mkdtemp(prefix="tapscope-huge-")
+        sh(["mount", "-t", "hugetlbfs", "none", self.folder])
+        return self
+
+    def set(self, count):
+        with open(self.FILE, "w", encoding="ascii") as f:
+            f.write(str(count))
+
+    def there(self):
+        with open(self.FILE, encoding="ascii") as f:
+            return int(f.read()) >= self.before + self.count
+
+    def __exit__(self, *_):
+        sh(["umount", "-l", self.folder], check=False)
+        os.rmdir(self.folder)
+        self.set(self.before)
+        self.lock.close()
 
 
 def missing():
@@ -161,7 +196,7 @@ class Driver:
         self.ready = select.select([self.process.stdout], [], [], wait_s)[0] and self.process.stdout.readline() == b"ready\n"
 
     def stop(self, timeout=30, number=signal.SIGTERM):
-        """What it printed at its end; {} where it did not, with the reason in .error."""
+        """What it printed at its end, and its exit status as "code"; what it had to complain of is in .error."""
         if self.process.poll() is None and number:
             self.process.send_signal(number)
         return self.wait(timeout)
@@ -176,7 +211,7 @@ class Driver:
         self.error = err.decode("utf-8", "replace").strip()
         self.code = self.process.returncode
         lines = [line for line in out.splitlines() if line.startswith(b"{")]
-        return json.loads(lines[-1]) if lines else {}
+        return {"code": self.code, **(json.loads(lines[-1]) if lines else {})}
 
 
 SIZES = (60, 61, 128, 590, 1000, 1514)
@@ -197,9 +232,9 @@ def check(name, found, **wanted):
 
 
 def whole(sent, **more):
-    """What a driver says that lost nothing of what was sent."""
+    """What a driver says that lost nothing of what was sent, and ended well."""
     wire = sum(map(len, sent))
-    return {"frames": len(sent), "seen": len(sent), "received": len(sent), "bytes": wire, "wire": wire, "captured": wire, "crc_sum": crc_sum(sent), "kernel_dropped": 0,
+    return {"code": 0, "frames": len(sent), "seen": len(sent), "received": len(sent), "bytes": wire, "wire": wire, "captured": wire, "crc_sum": crc_sum(sent), "kernel_dropped": 0,
             "ring_dropped": 0, "filtered": 0, "remainder": 0, "signals_changed": 0, "cpus_changed": 0, **more}
 
 

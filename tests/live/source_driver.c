@@ -3,8 +3,9 @@
  *     source_driver --kind KIND --nic NIC [options]
  *
  * Prints "ready" once the source is open, and at the end one line of JSON; what it could not open goes to stderr, exit
- * status 3. It ends after --frames or --ms, at SIGTERM or SIGINT, or when the NIC is gone; then it stops the source and
- * takes what is left. One thread receives from all queues, or with --threads one each. */
+ * status 3. With --also a second source of the same kind is opened, and closed at once; how that went goes to stderr.
+ * It ends after --frames or --ms, at SIGTERM or SIGINT, or when the NIC is gone; then it stops the source and takes
+ * what is left. One thread receives from all queues, or with --threads one each. */
 #include "source.h"
 
 #include <errno.h>
@@ -40,6 +41,7 @@ static struct settings {
 	uint64_t frames, hold;
 	int64_t ms, pause_us, drain_ms;
 	bool no_crc;
+	const char *also;
 	struct source_options source;
 } settings = {
     .drain_ms = 300,
@@ -242,7 +244,7 @@ static int usage(void)
 {
 	fputs("source_driver --kind af_packet|af_xdp|pcap|dpdk --nic NIC [--netns FILE] [--queues N] [--threads]\n"
 	      "    [--filter EXPRESSION] [--snaplen N] [--not-promiscuous] [--ring-bytes N] [--block-ms N]\n"
-	      "    [--frames N] [--ms T] [--drain-ms T] [--hold FRAMES] [--pause-us T] [--no-crc]\n",
+	      "    [--also NIC] [--frames N] [--ms T] [--drain-ms T] [--hold FRAMES] [--pause-us T] [--no-crc]\n",
 	      stderr);
 	return 2;
 }
@@ -250,23 +252,15 @@ static int usage(void)
 static bool parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"kind", 1, 0, 'k'},
-	    {"nic", 1, 0, 'i'},
-	    {"netns", 1, 0, 'n'},
-	    {"queues", 1, 0, 'q'},
-	    {"threads", 0, 0, 't'},
-	    {"filter", 1, 0, 'f'},
-	    {"snaplen", 1, 0, 's'},
-	    {"not-promiscuous", 0, 0, 'p'},
-	    {"ring-bytes", 1, 0, 'r'},
-	    {"block-ms", 1, 0, 'b'},
-	    {"frames", 1, 0, 'c'},
-	    {"ms", 1, 0, 'm'},
-	    {"drain-ms", 1, 0, 'd'},
-	    {"hold", 1, 0, 'h'},
-	    {"pause-us", 1, 0, 'u'},
-	    {"no-crc", 0, 0, 'x'},
-	    {0},
+	    {"kind", 1, 0, 'k'},       {"nic", 1, 0, 'i'},
+	    {"netns", 1, 0, 'n'},      {"queues", 1, 0, 'q'},
+	    {"threads", 0, 0, 't'},    {"filter", 1, 0, 'f'},
+	    {"snaplen", 1, 0, 's'},    {"not-promiscuous", 0, 0, 'p'},
+	    {"ring-bytes", 1, 0, 'r'}, {"block-ms", 1, 0, 'b'},
+	    {"frames", 1, 0, 'c'},     {"ms", 1, 0, 'm'},
+	    {"drain-ms", 1, 0, 'd'},   {"hold", 1, 0, 'h'},
+	    {"pause-us", 1, 0, 'u'},   {"no-crc", 0, 0, 'x'},
+	    {"also", 1, 0, 'a'},       {0},
 	};
 	settings.kind = SOURCE_KINDS;
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -320,6 +314,9 @@ static bool parse(int argc, char **argv)
 		case 'u':
 			settings.pause_us = atoll(optarg);
 			break;
+		case 'a':
+			settings.also = optarg;
+			break;
 		case 'x':
 			settings.no_crc = true;
 			break;
@@ -345,6 +342,16 @@ int main(int argc, char **argv)
 	if (r) {
 		fprintf(stderr, "source_driver: %s (%s)\n", e.text, strerrorname_np(-r));
 		return 3;
+	}
+	if (settings.also) {
+		struct source_options also = settings.source;
+		struct source *second;
+		also.nic = settings.also;
+		if (ops->open(&second, &also, &e) == 0) {
+			second->ops->close(second);
+			strcpy(e.text, "opened");
+		}
+		fprintf(stderr, "also: %s\n", e.text);
 	}
 	puts("ready");
 	fflush(stdout);
