@@ -137,19 +137,23 @@ static void add_configured(struct view *v)
 	}
 }
 
-/* A namespace's owner: by configuration, where that has one of its addresses; else by the name learned last. */
+/* A namespace's owner: by configuration, where that has one of its addresses; else by the name learned last, which is
+ * that of the facts that hold. */
 static void name_namespaces(struct view *v, const struct view_source *source, const uint64_t *namespaces, size_t count,
 			    uint32_t base)
 {
-	for (size_t i = 0; i < source->fact_count; i++) {
-		const struct owner_fact *f = &source->facts[i];
+	for (size_t n = 0; n < 2 * source->fact_count; n++) {
+		bool holding = n < source->fact_count;
+		const struct owner_fact *f = &source->facts[n % source->fact_count];
+		if ((f->until_ns == INT64_MAX) != holding)
+			continue;
 		const uint64_t *at = bsearch(&f->netns, namespaces, count, sizeof *namespaces, compare_numbers);
 		struct view_owner *o = &v->owners[base + (size_t)(at - namespaces)];
 		const struct view_run *r = find_run(v, &f->key);
+		o->since_ns = o->here ? min_of(o->since_ns, f->since_ns) : f->since_ns;
 		o->netns = f->netns;
 		o->here = true;
 		o->node = f->netns == v->own_netns;
-		o->since_ns = o->since_ns ? min_of(o->since_ns, f->since_ns) : f->since_ns;
 		if (o->node)
 			continue;
 		if (r->key.kind && v->facts[r->first].configured) {
@@ -275,12 +279,14 @@ const struct view_run *view_find(const struct view *v, const struct owner_key *k
 	return r->count ? r : NULL;
 }
 
-/* Which facts of a run count for a time: those valid then, else those that begin next after it. */
+/* Which learned facts of a run count for a time: those valid then, else those that begin next after it. */
 static int64_t effective_time(const struct view *v, const struct view_run *r, int64_t at_ns)
 {
 	int64_t next = INT64_MAX;
 	for (uint32_t i = r->first; i < r->first + r->count; i++) {
 		const struct fact *f = &v->facts[i];
+		if (f->configured)
+			continue;
 		if (is_valid(f, at_ns))
 			return at_ns;
 		if (f->since_ns > at_ns)

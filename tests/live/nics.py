@@ -173,6 +173,7 @@ def namespaces(host):
     # the host's end of the pair is the pod's NIC, and of no other
     nics = {n["nic"]: n for n in listed(host, "-o", "tap_interface_regex=^(cali|lo)")[0] if not n.get("netns")}
     case(nics["cali1"].get("pod_netns") == inode(pod) and "pod_nic" not in nics["lo"], "pair", nics)
+    decoys(host)
     at = f.mark()
     sh(["ip", "netns", "del", pod.name])
     gone = f.wait(at, event="removed", nic="eth0", netns=pod.name)
@@ -195,6 +196,20 @@ def namespaces(host):
     case(good, "namespaces-many-removed", len(f.since(at)))
     status, err = f.stop()
     case(status == 0, "namespaces-end-well", f"exit {status} {err}")
+
+
+def decoys(host):
+    """Two pods with equal numbers inside, and a third namespace with a pair that has the numbers of the second's, but leads
+    elsewhere: each of the host's ends finds its own pod."""
+    decoy, elsewhere, pods = Namespace("decoy"), Namespace("elsewhere"), [Namespace("twin1"), Namespace("twin2")]
+    for i, pod in enumerate(pods, 1):
+        host.ip(f"link add twin{i} index {1000 + i} type veth peer name eth0 index 7 netns {pod.name}")
+    host.ip(f"link add twin3 index 1003 type veth peer name eth1 index 8 netns {decoy.name}")
+    elsewhere.ip(f"link add end index 1002 type veth peer name eth0 index 7 netns {decoy.name}")
+    found = {n["nic"]: n.get("pod_netns") for n in listed(host, "-o", "tap_interface_regex=^twin")[0] if n["picked"]}
+    case(found == {"twin1": inode(pods[0]), "twin2": inode(pods[1]), "twin3": inode(decoy)}, "pairs-with-equal-numbers", f"{found} {inode(decoy)}")
+    for n in (decoy, elsewhere, *pods):
+        n.remove()
 
 
 class Container:

@@ -239,6 +239,27 @@ static void test_own_namespace_and_unknown_names(void **state maybe_unused)
 	place_close(p);
 }
 
+/* A namespace is called by its last name, whatever was said of it before. */
+static void test_names_that_come_late(void **state maybe_unused)
+{
+	struct owners o = {0};
+	struct place *p = open_place(NULL, 0);
+	say(&o, key4(1), 7, mac_a, "cni-1234");
+	say(&o, key4(2), 7, mac_a, "cni-1234");
+	say(&o, key4(3), 8, mac_b, "");
+	owners_end(&o, 100 * S);
+	say(&o, key4(2), 7, mac_a, "cart-7d9f");
+	say(&o, key4(3), 8, mac_b, "db-0");
+	owners_end(&o, 110 * S);
+	struct view *v = view_of(p, &o);
+	assert_string_equal(by_address(v, 1, 105 * S), "cart-7d9f");
+	assert_string_equal(by_address(v, 2, 105 * S), "cart-7d9f");
+	assert_string_equal(by_address(v, 3, 105 * S), "db-0");
+	view_free(v);
+	owners_clear(&o);
+	place_close(p);
+}
+
 static void test_configured_owners(void **state maybe_unused)
 {
 	static const char *const entries[] = {
@@ -267,6 +288,8 @@ static void test_configured_owners(void **state maybe_unused)
 		    text_is(w->host, "another-host-for-sure"));
 	struct owner_key key = key4(3);
 	assert_true(netns_has(v, 8, &key, 100 * S));
+	assert_true(netns_has(v, 8, &key, 50 * S)); /* it talked before it was learned */
+	assert_false(netns_has(v, 7, &key, 100 * S));
 	assert_string_equal(by_address(v, 4, 100 * S), "db");
 	/* without anything learned */
 	assert_string_equal(by_address(alone, 3, 0), "db");
@@ -429,6 +452,7 @@ int main(void)
 	    cmocka_unit_test(test_address_moves_to_another_pod),
 	    cmocka_unit_test(test_address_that_several_have),
 	    cmocka_unit_test(test_own_namespace_and_unknown_names),
+	    cmocka_unit_test(test_names_that_come_late),
 	    cmocka_unit_test(test_configured_owners),
 	    cmocka_unit_test(test_lookups_of_many),
 	    cmocka_unit_test(test_publication),
