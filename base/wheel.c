@@ -24,14 +24,15 @@ struct list {
 };
 
 struct wheel {
-	struct pool *pool;
-	size_t node_offset;
+	uint8_t *nodes; /* of the object with index 0 */
+	size_t stride;
 	int64_t now;
 	uint64_t ticks[BLOCK_TICKS / 64]; /* which slots of level 0 are occupied */
 	uint64_t blocks;                  /* and of level 1 */
 	struct list slot[SLOTS];
 };
 
+_Static_assert(SLOTS < WHEEL_UNARMED, "a slot's number has 10 bits");
 _Static_assert(ERA_BLOCKS == 64, "level 1 is mapped in one word");
 
 static int64_t block_of(int64_t tick)
@@ -46,7 +47,7 @@ static int64_t era_of(int64_t tick)
 
 static struct wheel_node *node_at(const struct wheel *w, uint32_t index)
 {
-	return (struct wheel_node *)(void *)((uint8_t *)pool_at(w->pool, index) + w->node_offset);
+	return (struct wheel_node *)(void *)(w->nodes + index * w->stride);
 }
 
 static void mark(struct wheel *w, uint32_t slot)
@@ -69,7 +70,7 @@ static void append(struct wheel *w, uint32_t slot, uint32_t index)
 {
 	struct wheel_node *n = node_at(w, index);
 	struct list *l = &w->slot[slot];
-	n->slot = slot;
+	n->slot = slot & 1023;
 	n->next = POOL_NONE;
 	n->prev = l->tail;
 	if (l->tail == POOL_NONE) {
@@ -235,8 +236,8 @@ struct wheel *wheel_new(struct pool *pool, size_t node_offset, int64_t now)
 	struct wheel *w = calloc(1, sizeof *w);
 	if (!w)
 		return NULL;
-	w->pool = pool;
-	w->node_offset = node_offset;
+	w->nodes = pool->base + node_offset;
+	w->stride = pool->object_size;
 	w->now = now;
 	memset(w->slot, 0xff, sizeof w->slot); /* POOL_NONE */
 	return w;
@@ -258,8 +259,8 @@ void wheel_arm(struct wheel *w, uint32_t index, int64_t deadline)
 	struct wheel_node *n = node_at(w, index);
 	if (n->slot != WHEEL_UNARMED)
 		unlink_node(w, n);
-	n->deadline = deadline;
-	append(w, slot_for(w, deadline), index);
+	n->deadline = min_of(max_of(deadline, -WHEEL_FAR), WHEEL_FAR);
+	append(w, slot_for(w, n->deadline), index);
 }
 
 void wheel_cancel(struct wheel *w, uint32_t index)
@@ -328,13 +329,22 @@ void wheel_rewind(struct wheel *w, int64_t now)
 	}
 }
 
-uint32_t wheel_fires_next(const struct wheel *w)
-{
-	return w->slot[SLOT_FIRING].head;
-}
-
 uint32_t wheel_first(const struct wheel *w)
 {
 	uint32_t slot = first_slot(w);
 	return slot < SLOTS ? w->slot[slot].head : POOL_NONE;
+}
+
+uint32_t wheel_behind(const struct wheel *w, uint32_t index)
+{
+	return node_at(w, index)->next;
+}
+
+void wheel_prefetch_cancel(const struct wheel *w, uint32_t index)
+{
+	const struct wheel_node *n = node_at(w, index);
+	if (n->next != POOL_NONE)
+		__builtin_prefetch(node_at(w, n->next), 1);
+	if (n->prev != POOL_NONE)
+		__builtin_prefetch(node_at(w, n->prev), 1);
 }

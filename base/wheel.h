@@ -13,13 +13,16 @@
 #define WHEEL_TICK_NS (100 * NS_PER_MS)
 #define WHEEL_NEVER INT64_MAX
 
+/* 54 bits of ticks are 28 million years. */
+#define WHEEL_FAR ((INT64_C(1) << 53) - 1)
+
 struct wheel_node {
-	uint32_t next, prev; /* object indices; POOL_NONE ends */
-	uint32_t slot;       /* where it is linked; WHEEL_UNARMED when it isn't */
-	uint32_t reserved;
-	int64_t deadline; /* tick */
+	uint32_t next, prev;   /* object indices; POOL_NONE ends */
+	uint64_t slot : 10;    /* where it is linked; WHEEL_UNARMED when it isn't */
+	int64_t deadline : 54; /* tick */
 };
-#define WHEEL_UNARMED UINT32_MAX
+_Static_assert(sizeof(struct wheel_node) == 16, "a quarter of a cache line");
+#define WHEEL_UNARMED 1023
 
 struct wheel;
 
@@ -30,7 +33,8 @@ struct wheel *wheel_free(struct wheel *w);
 
 /* A node that has never been armed must be initialised once. */
 void wheel_init_node(struct wheel_node *n);
-/* Arms (or re-arms) the object's timer for `deadline`; one at or before the present fires at the next advance. */
+/* Arms (or re-arms) the object's timer for `deadline`; one at or before the present fires at the next advance, one
+ * beyond WHEEL_FAR either way is of WHEEL_FAR. */
 void wheel_arm(struct wheel *w, uint32_t index, int64_t deadline);
 void wheel_cancel(struct wheel *w, uint32_t index);
 
@@ -45,10 +49,12 @@ void wheel_advance(struct wheel *w, int64_t now, void (*fire)(void *ctx, uint32_
 /* Sets the clock back to `now`: O(armed timers), none fires. Not within fire(). */
 void wheel_rewind(struct wheel *w, int64_t now);
 
-/* Within fire(): the object that fires next in this call, POOL_NONE for none. A hint for prefetching. */
-uint32_t wheel_fires_next(const struct wheel *w);
-
-/* The armed object with the earliest slot (the order within far slots is that of arming), POOL_NONE when empty. */
+/* The armed object with the earliest slot (the order within far slots is that of arming), POOL_NONE when empty. Within
+ * fire(): the one that fires next. */
 uint32_t wheel_first(const struct wheel *w);
+/* The object behind this armed one in its slot, POOL_NONE for none. A hint for prefetching. */
+uint32_t wheel_behind(const struct wheel *w, uint32_t index);
+/* Fetches what wheel_cancel() of this armed object will touch beside it. */
+void wheel_prefetch_cancel(const struct wheel *w, uint32_t index);
 
 #endif

@@ -127,16 +127,17 @@ void worker_fini(struct worker *w)
 
 void worker_packets(struct worker *w, const struct packet *const *packets, unsigned count)
 {
+	uint32_t hint[BURST];
 	for (unsigned i = 0; i < count; i++)
-		flowtab_prefetch_entry(w->table, packets[i]);
+		hint[i] = flowtab_prefetch_entry(w->table, packets[i]);
 	for (unsigned i = 0; i < count; i++) {
-		uint32_t l7 = flowtab_prefetch_tcp(w->table, packets[i]);
+		uint32_t l7 = flowtab_prefetch_tcp(w->table, packets[i], hint[i]);
 		if (l7 != FLOW_L7_NONE && (packets[i]->payload_len || packets[i]->tcp_flags & (TCP_FIN | TCP_RST)))
 			sessions_prefetch(w->sessions, l7);
 	}
 	for (unsigned i = 0; i < count; i++) {
 		w->order = order_of(packets[i]->ordinal);
-		flowtab_packet(w->table, packets[i]);
+		flowtab_packet_at(w->table, packets[i], hint[i]);
 	}
 	w->packets += count;
 }

@@ -32,7 +32,7 @@ static inline void worker_expect(const struct worker *w, const struct packet *p)
 {
 	flowtab_prefetch_bucket(w->table, p);
 }
-/* Packets in order; packet i has the order of its ordinal. */
+/* Packets in order, at most BURST; packet i has the order of its ordinal. */
 void worker_packets(struct worker *w, const struct packet *const *packets, unsigned count);
 void worker_tick(struct worker *w, uint64_t order, int64_t now_ns);
 void worker_finish(struct worker *w, uint64_t order, int64_t now_ns);

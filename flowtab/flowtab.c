@@ -104,32 +104,7 @@ static void index_remove(struct flowtab *t, uint32_t hash, uint32_t index)
 	}
 }
 
-/* ---- the order of eviction ---- */
-
-static void class_append(struct flowtab *t, struct shard *s, struct flow *f, uint32_t index, enum flow_class class)
-{
-	f->flags = (f->flags & ~(uint32_t)(FLOW_KEPT | FLOW_TOUCHED)) | (class == CLASS_KEPT ? FLOW_KEPT : 0);
-	f->newer = POOL_NONE;
-	f->older = s->newest[class];
-	if (f->older == POOL_NONE)
-		s->oldest[class] = index;
-	else
-		flow_at(t, f->older)->newer = index;
-	s->newest[class] = index;
-}
-
-static void class_remove(struct flowtab *t, struct shard *s, struct flow *f)
-{
-	enum flow_class class = f->flags & FLOW_KEPT ? CLASS_KEPT : CLASS_CHEAP;
-	if (f->older == POOL_NONE)
-		s->oldest[class] = f->newer;
-	else
-		flow_at(t, f->older)->newer = f->newer;
-	if (f->newer == POOL_NONE)
-		s->newest[class] = f->older;
-	else
-		flow_at(t, f->newer)->older = f->older;
-}
+/* ---- timers, and the order of eviction ---- */
 
 static enum flow_class class_of(enum flow_state state)
 {
@@ -145,8 +120,6 @@ static enum flow_class class_of(enum flow_state state)
 	}
 }
 
-/* ---- timers ---- */
-
 /* The report interval that ns lies in, as [from, to). Packets mostly come from one interval after the other. */
 static inline void look_up_interval(struct flowtab *t, int64_t ns)
 {
@@ -161,10 +134,16 @@ static inline int64_t expires_at(const struct flowtab *t, const struct flow *f)
 	return f->last_ns + t->timeout_ns[f->state];
 }
 
+static inline struct wheel *wheel_of(const struct flowtab *t, const struct flow *f)
+{
+	return flow_shard(t, f)->wheel[f->flags & FLOW_KEPT ? CLASS_KEPT : CLASS_CHEAP];
+}
+
 static void arm_at(struct flowtab *t, struct flow *f, uint32_t index, int64_t deadline_ns)
 {
 	int64_t tick = TICK_FROM(deadline_ns);
-	wheel_arm(flow_shard(t, f)->wheel, index, tick);
+	f->flags &= ~(uint32_t)FLOW_TOUCHED;
+	wheel_arm(wheel_of(t, f), index, tick);
 	if (tick < t->due[f->shard])
 		t->due[f->shard] = tick;
 }
@@ -180,20 +159,27 @@ static void arm(struct flowtab *t, struct flow *f, uint32_t index, int64_t now_n
 	arm_at(t, f, index, deadline);
 }
 
+static uint32_t next_victim(const struct shard *s)
+{
+	uint32_t index = wheel_first(s->wheel[CLASS_CHEAP]);
+	return likely(index != POOL_NONE) ? index : wheel_first(s->wheel[CLASS_KEPT]);
+}
+
 /* ---- life of an entry ---- */
 
 static void release(struct flowtab *t, struct flow *f)
 {
 	struct shard *s = flow_shard(t, f);
 	uint32_t index = pool_index(&t->flows, f);
-	struct flow_link *l = pool_at(&t->links, index);
-	while (l->tunnel != POOL_NONE) {
-		uint32_t i = l->tunnel;
-		l->tunnel = ((struct flow_tunnel *)pool_at(&t->tunnels, i))->next;
-		pool_give(&t->tunnels, &s->tunnels, i);
+	if (unlikely(f->flags & FLOW_LINK)) {
+		struct flow_link *l = flow_link_of(t, f);
+		while (l->tunnel != POOL_NONE) {
+			uint32_t i = l->tunnel;
+			l->tunnel = ((struct flow_tunnel *)pool_at(&t->tunnels, i))->next;
+			pool_give(&t->tunnels, &s->tunnels, i);
+		}
 	}
-	wheel_cancel(s->wheel, index);
-	class_remove(t, s, f);
+	wheel_cancel(wheel_of(t, f), index);
 	index_remove(t, f->key.hash, index);
 	flow_change_begin(f);
 	publish(f->state, FLOW_FREE);
@@ -272,9 +258,10 @@ void flow_set_state(struct flowtab *t, struct flow *f, enum flow_state state)
 	publish(f->state, (uint8_t)state);
 	flow_change_end(f);
 	if (class != (f->flags & FLOW_KEPT ? CLASS_KEPT : CLASS_CHEAP)) {
-		struct shard *s = flow_shard(t, f);
-		class_remove(t, s, f);
-		class_append(t, s, f, index, class);
+		wheel_cancel(wheel_of(t, f), index);
+		f->flags ^= FLOW_KEPT;
+		arm(t, f, index, f->last_ns);
+		return;
 	}
 	int64_t deadline = expires_at(t, f);
 	if (TICK_FROM(deadline) < f->timer.deadline)
@@ -293,17 +280,14 @@ static void begin_linger(struct flowtab *t, struct flow *f, int64_t now_ns)
 
 #define EVICT_TRIES 8
 
-/* Makes room for one flow. The oldest of the cheap ones goes, else the oldest of the others; what had packets since it
- * was looked at last is given another chance. */
+/* Makes room for one flow. The next victim goes, but what had packets since its timer was armed has it armed anew, and
+ * so stands behind others. */
 static void evict(struct flowtab *t, struct shard *s, int64_t now_ns)
 {
-	enum flow_class class = s->oldest[CLASS_CHEAP] != POOL_NONE ? CLASS_CHEAP : CLASS_KEPT;
-	struct flow *f = flow_at(t, s->oldest[class]);
-	for (unsigned i = 0; i < EVICT_TRIES && (f->flags & FLOW_TOUCHED) && f->newer != POOL_NONE; i++) {
-		uint32_t index = s->oldest[class];
-		class_remove(t, s, f);
-		class_append(t, s, f, index, class);
-		f = flow_at(t, s->oldest[class]);
+	struct flow *f = flow_at(t, next_victim(s));
+	for (unsigned i = 0; i < EVICT_TRIES && (f->flags & FLOW_TOUCHED); i++) {
+		arm(t, f, pool_index(&t->flows, f), f->last_ns);
+		f = flow_at(t, next_victim(s));
 	}
 	if (f->state != FLOW_LINGER)
 		publish_add(t->counters.flows_evicted, 1);
@@ -386,18 +370,25 @@ static uint32_t mark_of(const struct packet *p)
 	return (uint32_t)hash64(p->payload, min_of(p->payload_captured, 64u), p->payload_len);
 }
 
-static void fill_link(struct flowtab *t, struct shard *s, struct flow *f, struct flow_link *l, const struct packet *p)
+static struct flow_link *use_link(struct flowtab *t, struct flow *f)
 {
-	memset(l, 0, sizeof *l);
-	l->has_mac = p->flags & PACKET_HAS_MAC;
-	if (l->has_mac) {
-		memcpy(l->mac_source, p->mac_source, 6);
-		memcpy(l->mac_target, p->mac_target, 6);
+	struct flow_link *l = flow_link_of(t, f);
+	if (!(f->flags & FLOW_LINK)) {
+		*l = (struct flow_link){.tunnel = POOL_NONE};
+		f->flags |= FLOW_LINK;
+		uint32_t end = pool_index(&t->flows, f) + 1;
+		if (end > t->links.high)
+			publish(t->links.high, end);
 	}
+	return l;
+}
+
+static void keep_tags(struct flowtab *t, struct shard *s, struct flow *f, const struct packet *p)
+{
+	struct flow_link *l = use_link(t, f);
 	l->vlan_count = p->vlan_count;
 	for (unsigned i = 0; i < p->vlan_count; i++)
 		l->vlan[i] = p->vlan[i];
-	l->tunnel = POOL_NONE;
 	for (unsigned i = p->tunnel_count; i--;) {
 		uint32_t index = pool_take(&t->tunnels, &s->tunnels);
 		if (index == POOL_NONE) {
@@ -465,13 +456,17 @@ static struct flow *create(struct flowtab *t, const struct packet *p, int64_t ts
 	f->l7 = FLOW_L7_NONE;
 	f->span_ns = ts_ns;
 	f->mark = mark_of(p);
-	f->flags = p->direction ? FLOW_FIRST_1 : 0;
-	f->bad_checksum = 0;
+	f->isn = p->seq;
+	f->syn_repeats = 0;
+	f->flags = (p->direction ? FLOW_FIRST_1 : 0) | (p->flags & PACKET_HAS_MAC ? FLOW_MAC : 0) |
+		   (class_of(f->state) == CLASS_KEPT ? FLOW_KEPT : 0);
+	memcpy(f->mac_target, p->mac_target, 6);
+	memcpy(f->mac_source, p->mac_source, 6);
 	f->shard = p->shard;
 	f->syn_scale = 255;
-	fill_link(t, s, f, pool_at(&t->links, index), p);
+	if (unlikely(p->vlan_count | p->tunnel_count))
+		keep_tags(t, s, f, p);
 	index_insert(t, p->key.hash, index);
-	class_append(t, s, f, index, class_of(f->state));
 	wheel_init_node(&f->timer);
 	arm(t, f, index, ts_ns);
 	publish_add(t->counters.flows, 1);
@@ -494,41 +489,41 @@ static inline struct flow *guess(const struct flowtab *t, const struct packet *p
 	return mask ? flow_at(t, b->entry[__builtin_ctz(mask)]) : NULL;
 }
 
-/* Who will have to leave for this packet's new flow, if anybody. */
-static inline uint32_t victim_of(const struct flowtab *t, const struct packet *p)
-{
-	unsigned at = t->shard_at[p->shard];
-	if (at == SHARD_NONE)
-		return POOL_NONE;
-	const struct shard *s = &t->shards[at];
-	if (likely(s->flows.used < s->flows.limit))
-		return POOL_NONE;
-	return s->oldest[CLASS_CHEAP] != POOL_NONE ? s->oldest[CLASS_CHEAP] : s->oldest[CLASS_KEPT];
-}
+/* Bit of a hint: not the packet's flow, but who will have to leave for it. */
+#define HINT_VICTIM (UINT32_C(1) << 31)
 
-void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p)
+uint32_t flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p)
 {
 	const struct flow *f = guess(t, p);
 	if (f) {
 		prefetch_flow(f);
-		return;
+		return pool_index(&t->flows, f);
 	}
-	uint32_t victim = victim_of(t, p);
-	if (victim != POOL_NONE) {
-		prefetch_flow(flow_at(t, victim));
-		__builtin_prefetch(pool_at(&t->links, victim), 1);
-	}
+	unsigned at = t->shard_at[p->shard];
+	if (unlikely(at == SHARD_NONE))
+		return FLOW_HINT_NONE;
+	const struct shard *s = &t->shards[at];
+	if (likely(s->flows.used < s->flows.limit || !s->flows.limit))
+		return FLOW_HINT_NONE;
+	uint32_t victim = next_victim(s);
+	prefetch_flow(flow_at(t, victim));
+	return victim | HINT_VICTIM;
 }
 
-uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p)
+uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p, uint32_t hint)
 {
-	const struct flow *f = guess(t, p);
-	if (!f) {
-		uint32_t victim = victim_of(t, p);
-		if (victim != POOL_NONE)
-			prefetch_bucket_of(t, flow_at(t, victim));
+	if (hint & HINT_VICTIM) {
+		if (hint != FLOW_HINT_NONE) {
+			uint32_t index = hint & ~HINT_VICTIM;
+			const struct flow *f = flow_at(t, index);
+			prefetch_bucket_of(t, f);
+			wheel_prefetch_cancel(wheel_of(t, f), index);
+		}
 		return FLOW_L7_NONE;
 	}
+	const struct flow *f = flow_at(t, hint);
+	if (unlikely(f->state != FLOW_ESTABLISHED || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
+		wheel_prefetch_cancel(wheel_of(t, f), hint); /* its timer will be moved */
 	if (f->tcp == POOL_NONE)
 		return f->l7;
 	const struct tcp *c = pool_at(&t->tcp, f->tcp);
@@ -571,9 +566,11 @@ static void datagram(struct flowtab *t, struct flow *f, const struct packet *p, 
 }
 
 /* What a packet finds: the live flow it belongs to; NULL: it begins one; or, with *ret_late, a closed one. */
-static struct flow *resolve(struct flowtab *t, const struct packet *p, int64_t ts_ns, bool *ret_late)
+static struct flow *resolve(struct flowtab *t, const struct packet *p, uint32_t hint, int64_t ts_ns, bool *ret_late)
 {
-	struct flow *f = find(t, p);
+	struct flow *f = hint & HINT_VICTIM ? NULL : flow_at(t, hint);
+	if (!f || unlikely(f->state == FLOW_FREE || !flow_key_equal(&f->key, &p->key)))
+		f = find(t, p);
 	*ret_late = false;
 	if (unlikely(!f))
 		return NULL;
@@ -591,7 +588,7 @@ static struct flow *resolve(struct flowtab *t, const struct packet *p, int64_t t
 	return f;
 }
 
-void flowtab_packet(struct flowtab *t, const struct packet *p)
+void flowtab_packet_at(struct flowtab *t, const struct packet *p, uint32_t hint)
 {
 	int64_t ts_ns = p->ts_ns;
 	if (unlikely((uint64_t)ts_ns > (uint64_t)TIME_MAX))
@@ -599,7 +596,7 @@ void flowtab_packet(struct flowtab *t, const struct packet *p)
 	publish_add(t->counters.packets, 1);
 	publish_add(t->counters.frames, p->frames);
 	bool late;
-	struct flow *f = resolve(t, p, ts_ns, &late);
+	struct flow *f = resolve(t, p, hint, ts_ns, &late);
 	if (unlikely(late)) {
 		publish_add(t->counters.late_frames, p->frames);
 		return;
@@ -615,19 +612,18 @@ void flowtab_packet(struct flowtab *t, const struct packet *p)
 	} else {
 		flow_ns = max_of(ts_ns, f->last_ns);
 		look_up_interval(t, flow_ns);
-		if (unlikely(f->span_ns < t->interval_from_ns) && t->settings.report_interval_ns &&
+		if (unlikely(f->last_ns < t->interval_from_ns) && t->settings.report_interval_ns &&
 		    (f->packets[0] | f->packets[1]))
 			flow_report(t, f, CLOSE_FORCED_REPORT, false);
 		f->flags |= FLOW_TOUCHED;
+		t->before_ns = f->last_ns;
 	}
 	publish_add(t->counters.flow_frames, p->frames);
 	count(f, p, flow_ns);
 	if (unlikely(p->flags & (PACKET_BAD_IP_CHECKSUM | PACKET_BAD_L4_CHECKSUM)))
-		f->bad_checksum++;
-	if (unlikely(p->frames > 1)) {
-		f->flags |= FLOW_FRAGMENTS;
-		flow_link_of(t, f)->fragments += p->frames;
-	}
+		use_link(t, f)->bad_checksum++;
+	if (unlikely(p->frames > 1))
+		use_link(t, f)->fragments += p->frames;
 	bool closed = false;
 	if (f->key.protocol == IP_TCP)
 		closed = tcp_packet(t, f, p, ts_ns);
@@ -640,54 +636,72 @@ void flowtab_packet(struct flowtab *t, const struct packet *p)
 
 /* ---- the clock ---- */
 
+/* The object at hand is `first`, those behind it in its slot come next. */
+static void look_ahead(const struct flowtab *t, const struct wheel *w, struct flows_ahead *a, uint32_t first)
+{
+	if (a->count && a->index[0] != first) {
+		memmove(a->index, a->index + 1, sizeof a->index - sizeof a->index[0]);
+		a->count--;
+	}
+	if (!a->count || a->index[0] != first) {
+		a->index[0] = first;
+		a->count = 1;
+	}
+	while (a->count < FLOWS_AHEAD) {
+		uint32_t next = wheel_behind(w, a->index[a->count - 1]);
+		if (next == POOL_NONE)
+			break;
+		prefetch_flow(flow_at(t, next));
+		a->index[a->count++] = next;
+	}
+	if (a->count > FLOWS_AHEAD / 2)
+		prefetch_bucket_of(t, flow_at(t, a->index[FLOWS_AHEAD / 2]));
+}
+
 static void fire(void *ctx, uint32_t index)
 {
 	struct flowtab *t = ctx;
 	struct flow *f = flow_at(t, index);
 	int64_t now_ns = t->now_ns;
-	uint32_t next = wheel_fires_next(flow_shard(t, f)->wheel);
-	if (next != POOL_NONE) {
-		prefetch_flow(flow_at(t, next));
-		__builtin_prefetch(pool_at(&t->links, next), 1);
-	}
+	const struct wheel *w = wheel_of(t, f);
+	uint32_t next = wheel_first(w);
+	if (next != POOL_NONE)
+		look_ahead(t, w, &t->ahead, next);
 	if (expires_at(t, f) <= now_ns) {
 		end(t, f, CLOSE_TIMEOUT, now_ns);
-	} else {
-		if (f->state != FLOW_LINGER) {
-			look_up_interval(t, now_ns);
-			if (t->settings.report_interval_ns && f->span_ns < t->interval_from_ns &&
-			    (f->packets[0] | f->packets[1]))
-				flow_report(t, f, CLOSE_FORCED_REPORT, false);
-			t->calls->timer(t->ctx, f, now_ns);
-		}
-		arm(t, f, index, now_ns);
+		return;
 	}
-	if (next != POOL_NONE)
-		prefetch_bucket_of(t, flow_at(t, next));
+	if (f->state != FLOW_LINGER) {
+		look_up_interval(t, now_ns);
+		if (t->settings.report_interval_ns && f->last_ns < t->interval_from_ns &&
+		    (f->packets[0] | f->packets[1]))
+			flow_report(t, f, CLOSE_FORCED_REPORT, false);
+		t->calls->timer(t->ctx, f, now_ns);
+	}
+	arm(t, f, index, now_ns);
+}
+
+static void look_up_due(struct flowtab *t, unsigned id, const struct shard *s)
+{
+	t->due[id] = min_of(wheel_next(s->wheel[CLASS_CHEAP]), wheel_next(s->wheel[CLASS_KEPT]));
 }
 
 void flowtab_tick(struct flowtab *t, int64_t now_ns)
 {
 	int64_t tick = TICK_OF(now_ns);
-	if (unlikely(now_ns < t->now_ns)) {
-		t->now_ns = now_ns;
-		for (unsigned id = 0; id < SHARDS; id++) {
-			if (t->shard_at[id] == SHARD_NONE)
-				continue;
-			struct wheel *w = t->shards[t->shard_at[id]].wheel;
-			wheel_rewind(w, tick);
-			t->due[id] = wheel_next(w);
-		}
-		return;
-	}
+	bool back = now_ns < t->now_ns;
 	t->now_ns = now_ns;
 	for (unsigned id = 0; id < SHARDS; id++) {
-		if (likely(t->due[id] > tick))
+		if (likely(t->due[id] > tick && !back) || t->shard_at[id] == SHARD_NONE)
 			continue;
-		struct wheel *w = t->shards[t->shard_at[id]].wheel;
-		t->due[id] = WHEEL_NEVER; /* what fires may lower it */
-		wheel_advance(w, tick, fire, t);
-		t->due[id] = wheel_next(w);
+		struct shard *s = &t->shards[t->shard_at[id]];
+		for (unsigned class = 0; class < CLASSES; class ++) {
+			if (unlikely(back))
+				wheel_rewind(s->wheel[class], tick);
+			else
+				wheel_advance(s->wheel[class], tick, fire, t);
+		}
+		look_up_due(t, id, s);
 	}
 }
 
@@ -698,8 +712,15 @@ void flowtab_finish(struct flowtab *t, int64_t now_ns)
 		if (t->shard_at[id] == SHARD_NONE)
 			continue;
 		struct shard *s = &t->shards[t->shard_at[id]];
+		struct flows_ahead ahead[CLASSES] = {0};
 		for (;;) {
-			uint32_t a = s->oldest[CLASS_CHEAP], b = s->oldest[CLASS_KEPT];
+			uint32_t first[CLASSES];
+			for (unsigned class = 0; class < CLASSES; class ++) {
+				first[class] = wheel_first(s->wheel[class]);
+				if (first[class] != POOL_NONE)
+					look_ahead(t, s->wheel[class], &ahead[class], first[class]);
+			}
+			uint32_t a = first[CLASS_CHEAP], b = first[CLASS_KEPT];
 			if (a == POOL_NONE && b == POOL_NONE)
 				break;
 			/* nearly in the order in which they began */

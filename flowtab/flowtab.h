@@ -4,16 +4,19 @@
  * callbacks, on the same thread, before the call returns. Everything that decides anything (quotas, timers, order of
  * eviction) is kept by virtual shard, so that the result does not depend on how shards are spread over workers.
  *
- * An entry has three tiers. The first (struct flow, 192 bytes, and 32 beside it for the first packet's addresses of
- * layer 2) is what every flow costs. The second (struct tcp and struct tcp_rest, 288 bytes, with TCP performance and
- * both streams) is taken when a TCP flow shows more than a lone SYN. The third (struct tcp_trouble, 144 bytes) is taken
- * when something in it is lost, repeated or out of order; there is one for every fourth of the second.
+ * An entry has three tiers. The first (struct flow, 192 bytes) is what every flow costs; 24 bytes beside it are touched
+ * only where packets have VLAN tags, tunnels, fragments or wrong checksums. The second (struct tcp and struct tcp_rest,
+ * 288 bytes, with TCP performance and both streams) is taken when a TCP flow shows more than lone SYNs. The third
+ * (struct tcp_trouble, 144 bytes) is taken when something in it is lost, repeated or out of order; there is one for
+ * every fourth of the second.
  *
- * Eviction knows two classes by shard: what is not yet or no longer open, one-way datagrams and ICMP go first, the
- * oldest first; open flows only when there are no others. So a flood of SYNs pushes out SYNs.
+ * Eviction knows two classes by shard: what is not yet or no longer open, one-way datagrams and ICMP go first; open
+ * flows only when there are no others. Of a class the flow leaves whose timer is next, unless it had packets since that
+ * was set. So a flood of SYNs pushes out SYNs.
  *
  * A connection that closed by FINs leaves with its last ACK and is remembered for linger_ns. One that was reset leaves
- * after opening_rst_timeout_ns or closing_rst_timeout_ns of silence, or when a SYN uses its ports again. A packet that
+ * after opening_rst_timeout_ns or closing_rst_timeout_ns of silence, or when a SYN uses its ports again. SYNs that
+ * nobody answers are one flow, whatever their numbers: each of them is another attempt. A packet that
  * arrives when its flow's timeout is over finds it ended, whether or not a tick has come in between.
  *
  * Retransmissions are what tshark's analysis calls so, but: bytes that were never seen are none, although their
@@ -93,35 +96,38 @@ struct flowtab_settings {
 extern const struct option flowtab_options[]; /* offsets into struct flowtab_settings */
 
 struct flow {
-	/* Public: read by flowtab_view() behind `sequence`; written with publish() between begin and end of a change.
-	 */
-	uint32_t sequence;  /* odd while the worker writes; survives reuse */
-	uint8_t state;      /* enum flow_state */
-	uint8_t client;     /* which end of the key is the client: 0 or 1 */
-	uint8_t score;      /* direction_score */
-	uint8_t close_type; /* enum close_type */
+	/* Public unless said otherwise: read by flowtab_view() behind `sequence`; written with publish() between begin
+	 * and end of a change. What a packet needs comes first, what begins and ends a flow last. */
+	uint32_t sequence;    /* odd while the worker writes; survives reuse */
+	uint8_t state;        /* enum flow_state */
+	uint8_t client;       /* which end of the key is the client: 0 or 1 */
+	uint8_t tcp_flags[2]; /* private: since the last record */
 	struct flow_key key;
-	int64_t start_ns, last_ns;                   /* of the whole flow */
+	int64_t last_ns;
 	uint32_t packets[2];                         /* since the last record, fragments counted singly */
 	uint64_t bytes[2], l3_bytes[2], l4_bytes[2]; /* since the last record */
+	uint32_t tcp;                                /* private: index of the second tier, POOL_NONE */
+	uint32_t flags;                              /* private: enum flow_flag */
+	int64_t start_ns;
+	uint8_t score;      /* direction_score */
+	uint8_t close_type; /* enum close_type */
 #ifdef FLOWTAB_SELF_CHECK
-	uint32_t check, check_pad; /* of all of the above but the sequence */
+	uint32_t check; /* of all that is public but the sequence */
 #endif
 	/* Private to the worker. */
-	uint32_t tcp;    /* index of the second tier, POOL_NONE */
-	uint32_t l7;     /* engine's handle; FLOW_L7_NONE at first */
-	int64_t span_ns; /* first packet since the last record */
-	struct wheel_node timer;
-	uint32_t older, newer; /* neighbours in the shard's order of eviction */
-	uint32_t mark;         /* what tells this flow from others with its key: first sequence number, or a hash */
-	uint32_t flags;        /* enum flow_flag */
-	uint32_t bad_checksum; /* since the last record */
 	uint8_t shard;
-	uint8_t tcp_flags[2]; /* since the last record */
-	uint8_t syn_scale;    /* window scale of a lone SYN, until there is a second tier; 255: none */
+	uint8_t syn_scale; /* window scale of the last lone SYN, until there is a second tier; 255: none */
+	uint32_t l7;       /* engine's handle; FLOW_L7_NONE at first */
+	int64_t span_ns;   /* first packet since the last record */
+	struct wheel_node timer;
+	uint32_t mark;        /* what tells this flow from others with its key: first sequence number, or a hash */
+	uint32_t isn;         /* sequence number of the last lone SYN, until there is a second tier */
+	uint32_t syn_repeats; /* lone SYNs with that number again, since the last record */
+	uint8_t mac_target[6], mac_source[6]; /* of the first packet, where FLOW_MAC says so */
 };
 #ifndef FLOWTAB_SELF_CHECK
-_Static_assert(sizeof(struct flow) == 192, "three cache lines");
+_Static_assert(sizeof(struct flow) == 192 && offsetof(struct flow, start_ns) == 128,
+	       "three cache lines, of which the third is cold");
 #endif
 #define FLOW_L7_NONE UINT32_MAX
 #define FLOW_GAPS (UINT32_C(1) << 9) /* in flags: bytes were lost */
@@ -185,12 +191,19 @@ int flowtab_new(struct flowtab **ret_table, const struct flowtab_settings *setti
 struct flowtab *flowtab_free(struct flowtab *t);
 
 /* Bursts: for each packet of a burst prefetch_bucket, then for each prefetch_entry, then for each prefetch_tcp, then
- * for each flowtab_packet. Only hints. */
+ * for each flowtab_packet_at. The first three change nothing but what is in the cache. */
 void flowtab_prefetch_bucket(const struct flowtab *t, const struct packet *p);
-void flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p);
+/* Returns a hint for the other two: where its flow most likely is, or who will have to leave for it. */
+uint32_t flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p);
 /* Returns the l7 handle of the flow that it most likely is, FLOW_L7_NONE where there is none: for prefetching alone. */
-uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p);
-void flowtab_packet(struct flowtab *t, const struct packet *p);
+uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p, uint32_t hint);
+/* A hint of the same burst saves the search; a wrong one changes nothing. */
+void flowtab_packet_at(struct flowtab *t, const struct packet *p, uint32_t hint);
+#define FLOW_HINT_NONE UINT32_MAX
+static inline void flowtab_packet(struct flowtab *t, const struct packet *p)
+{
+	flowtab_packet_at(t, p, FLOW_HINT_NONE);
+}
 
 /* The clock: fires timers, shard by shard in ascending order. A clock that steps back fires nothing, and costs
  * O(live flows): for a lasting step, not for packets out of order. */

@@ -26,31 +26,29 @@ enum flow_flag {
 	FLOW_CORRECTED = 1 << 11, /* evidence against the frozen orientation */
 	FLOW_BYTES_OFF = 1 << 12, /* flow_stream_off() */
 	FLOW_NO_TCP = 1 << 13,    /* the second tier was refused */
-	FLOW_TOUCHED = 1 << 14,   /* packets since it was put at the newer end of its class */
+	FLOW_TOUCHED = 1 << 14,   /* packets since its timer was armed */
 	FLOW_KEPT = 1 << 15,      /* in CLASS_KEPT */
-	FLOW_FRAGMENTS = 1 << 16, /* its link counts fragments */
+	FLOW_LINK = 1 << 16,      /* its struct flow_link is in use */
 	FLOW_TALKED_0 = 1 << 17,  /* the last new data went in direction 0; << direction */
 	FLOW_TALKED_1 = 1 << 18,
 	FLOW_TALKED = FLOW_TALKED_0 | FLOW_TALKED_1,
 	FLOW_HANDSHAKE = 1 << 19, /* the ACK of the SYN-ACK was seen */
+	FLOW_MAC = 1 << 20,       /* mac_source and mac_target are known */
 };
 
 /* What is evicted first: CLASS_CHEAP holds connections not yet or no longer open and one-way datagrams. A flood of
  * these pushes out its own kind and never an established flow. */
 enum flow_class { CLASS_CHEAP, CLASS_KEPT, CLASSES };
 
-/* Of the first packet; beside each entry, with its index, and touched only when a flow begins and when it is reported.
- */
+/* What few flows have; beside each entry, with its index, and touched only where FLOW_LINK is set. */
 struct flow_link {
-	uint8_t mac_source[6], mac_target[6];
-	uint16_t vlan[PACKET_VLANS];
-	uint8_t vlan_count;
-	bool has_mac;
-	uint16_t reserved;
-	uint32_t tunnel;    /* first of a chain in the pool of tunnels, POOL_NONE */
-	uint32_t fragments; /* since the last record */
+	uint16_t vlan[PACKET_VLANS]; /* of the first packet, as are tunnels */
+	uint32_t vlan_count;
+	uint32_t tunnel;       /* first of a chain in the pool of tunnels, POOL_NONE */
+	uint32_t fragments;    /* since the last record */
+	uint32_t bad_checksum; /* since the last record */
 };
-_Static_assert(sizeof(struct flow_link) == 32, "half a cache line");
+_Static_assert(sizeof(struct flow_link) == 24, "small");
 
 struct flow_tunnel {
 	struct tunnel tunnel;
@@ -173,8 +171,14 @@ _Static_assert(sizeof(struct bucket) == 64, "one cache line");
 
 struct shard {
 	struct quota flows, tcp, trouble, segments, tunnels;
-	struct wheel *wheel;
-	uint32_t oldest[CLASSES], newest[CLASSES];
+	struct wheel *wheel[CLASSES]; /* whose first is who leaves first when there is no room */
+};
+
+/* Flows that are about to leave, in their order: what they touch is fetched while others leave. Only a hint. */
+#define FLOWS_AHEAD 4
+struct flows_ahead {
+	uint32_t index[FLOWS_AHEAD];
+	unsigned count;
 };
 
 struct flowtab {
@@ -182,6 +186,7 @@ struct flowtab {
 	uint32_t bucket_count;
 	struct pool flows, links, tcp, tcp_rest, trouble, segments, tunnels;
 	int64_t now_ns;
+	int64_t before_ns;                        /* the time of the packet before this one of the flow at hand */
 	int64_t interval_from_ns, interval_to_ns; /* the report interval that the last time asked about lies in */
 	int64_t interval_ns;
 	int64_t timeout_ns[FLOW_STATES];
@@ -193,6 +198,7 @@ struct flowtab {
 	size_t buckets_bytes;
 	unsigned shard_count, shards_used;
 	struct shard *shards;
+	struct flows_ahead ahead;  /* of the wheel that advances */
 	uint16_t shard_at[SHARDS]; /* place in shards, SHARD_NONE */
 	int64_t due[SHARDS];       /* lower bound of the tick at which a timer of the shard fires */
 	struct flow_record record;
@@ -204,6 +210,7 @@ static inline struct flow *flow_at(const struct flowtab *t, uint32_t index)
 	return pool_at(&t->flows, index);
 }
 
+/* Where FLOW_LINK is set. */
 static inline struct flow_link *flow_link_of(const struct flowtab *t, const struct flow *f)
 {
 	return pool_at(&t->links, pool_index(&t->flows, f));

@@ -79,16 +79,18 @@ uint64_t flow_id(const struct flowtab *t, const struct flow *f)
 
 static void set_link(const struct flowtab *t, struct flow_record *r, const struct flow *f)
 {
-	struct flow_link *l = flow_link_of(t, f);
-	if (l->has_mac) {
+	if (f->flags & FLOW_MAC) {
 		bool by_client = !!(f->flags & FLOW_FIRST_1) == f->client;
-		memcpy(r->client_mac, by_client ? l->mac_source : l->mac_target, 6);
-		memcpy(r->server_mac, by_client ? l->mac_target : l->mac_source, 6);
+		memcpy(r->client_mac, by_client ? f->mac_source : f->mac_target, 6);
+		memcpy(r->server_mac, by_client ? f->mac_target : f->mac_source, 6);
 		flow_record_mark(r, client_mac);
 		flow_record_mark(r, server_mac);
 	}
+	if (likely(!(f->flags & FLOW_LINK)))
+		return;
+	struct flow_link *l = flow_link_of(t, f);
 	if (l->vlan_count) {
-		r->vlan.count = l->vlan_count;
+		r->vlan.count = (uint8_t)l->vlan_count;
 		for (unsigned i = 0; i < l->vlan_count; i++)
 			r->vlan.id[i] = l->vlan[i] & 0xfff;
 		flow_record_mark(r, vlan);
@@ -102,11 +104,11 @@ static void set_link(const struct flowtab *t, struct flow_record *r, const struc
 		}
 		flow_record_mark(r, tunnel);
 	}
-	if (f->flags & FLOW_FRAGMENTS) {
-		if (l->fragments)
-			flow_record_set(r, fragments, l->fragments);
-		l->fragments = 0;
-	}
+	if (l->fragments)
+		flow_record_set(r, fragments, l->fragments);
+	if (l->bad_checksum)
+		flow_record_set(r, bad_checksum, l->bad_checksum);
+	l->fragments = l->bad_checksum = 0;
 }
 
 #define SET_SAMPLES(r, name, s, direction)                                                                             \
@@ -177,14 +179,15 @@ static void set_tcp(struct flowtab *t, struct flow_record *r, struct flow *f)
 	m->srt = m->turn = (struct samples){0};
 }
 
-/* A flow of one SYN has no second tier, and nothing to tell but the SYN. */
+/* A flow of SYNs alone has no second tier: its packets are its SYNs. */
 static void set_lone_syn(struct flow_record *r, const struct flow *f)
 {
-	flow_record_set(r, syn_count, !(f->flags & FLOW_FROZEN));
+	flow_record_set(r, syn_count, f->packets[f->client]); /* who sends them is the client */
 	flow_record_set(r, synack_count, 0);
 	flow_record_set(r, fin_count, 0);
 	SET_BOTH(r, keepalive, 0, 0);
-	set_trouble(r, &no_trouble, &no_trouble);
+	const struct trouble_side tx = {.retrans = f->syn_repeats};
+	set_trouble(r, &tx, &no_trouble);
 }
 
 void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, bool last)
@@ -214,8 +217,6 @@ void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, 
 	flow_record_set(r, l3_byte_rx, f->l3_bytes[rx]);
 	flow_record_set(r, l4_byte_tx, f->l4_bytes[tx]);
 	flow_record_set(r, l4_byte_rx, f->l4_bytes[rx]);
-	if (f->bad_checksum)
-		flow_record_set(r, bad_checksum, f->bad_checksum);
 	if (f->key.protocol == IP_TCP) {
 		flow_record_set(r, tcp_flags_tx, f->tcp_flags[tx]);
 		flow_record_set(r, tcp_flags_rx, f->tcp_flags[rx]);
@@ -238,7 +239,7 @@ void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, 
 		f->tcp_flags[i] = 0;
 	}
 	flow_change_end(f);
-	f->bad_checksum = 0;
+	f->syn_repeats = 0;
 	f->flags |= FLOW_FROZEN;
 	publish_add(t->counters.records, 1);
 	t->calls->report(t->ctx, f, r, last);

@@ -118,11 +118,11 @@ static int reserve_shards(struct flowtab *t, const struct flowtab_settings *s, u
 		h->trouble.limit = troubles_of(h->tcp.limit);
 		h->segments.limit = limit_of(s->max_segments);
 		h->tunnels.limit = tunnels_of(h->flows.limit);
-		for (unsigned class = 0; class < CLASSES; class ++)
-			h->oldest[class] = h->newest[class] = POOL_NONE;
-		h->wheel = wheel_new(&t->flows, offsetof(struct flow, timer), TICK_OF(now_ns));
-		if (!h->wheel)
-			return -ENOMEM;
+		for (unsigned class = 0; class < CLASSES; class ++) {
+			h->wheel[class] = wheel_new(&t->flows, offsetof(struct flow, timer), TICK_OF(now_ns));
+			if (!h->wheel[class])
+				return -ENOMEM;
+		}
 	}
 	return 0;
 }
@@ -161,7 +161,8 @@ struct flowtab *flowtab_free(struct flowtab *t)
 	if (!t)
 		return NULL;
 	for (unsigned i = 0; i < t->shard_count; i++)
-		t->shards[i].wheel = wheel_free(t->shards[i].wheel);
+		for (unsigned class = 0; class < CLASSES; class ++)
+			wheel_free(t->shards[i].wheel[class]);
 	free(t->shards);
 	pool_fini(&t->flows);
 	pool_fini(&t->links);
@@ -185,7 +186,7 @@ uint64_t flowtab_memory(const struct flowtab *t)
 {
 	/* Each new entry touches at most one page of the index. */
 	uint64_t flows = peek(t->flows.high);
-	return flows * (sizeof(struct flow) + sizeof(struct flow_link)) +
+	return flows * sizeof(struct flow) + (uint64_t)peek(t->links.high) * sizeof(struct flow_link) +
 	       min_of((uint64_t)t->buckets_bytes, flows * 4096) +
 	       (uint64_t)peek(t->tcp.high) * (sizeof(struct tcp) + sizeof(struct tcp_rest)) +
 	       (uint64_t)peek(t->trouble.high) * sizeof(struct tcp_trouble) +

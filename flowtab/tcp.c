@@ -39,14 +39,14 @@ bool tcp_is_reuse(const struct flowtab *t, const struct flow *f, const struct pa
 	unsigned direction = p->direction;
 	const struct tcp *c = flow_tcp(t, f);
 	if (!c) {
-		/* Of a flow without second tier the first packet's number is known: a lone SYN's, or that of a flow
-		 * that was refused one or has closed. */
+		/* Of a flow without second tier the first packet's number is known: that of lone SYNs, which are all
+		 * attempts of one flow, or that of a flow that was refused one or has closed. */
+		if (f->state == FLOW_OPENING_1)
+			return false;
 		bool same_direction = direction == !!(f->flags & FLOW_FIRST_1);
 		if (f->state == FLOW_LINGER)
-			return !same_direction || p->seq != f->mark;
-		if (f->flags & (FLOW_SYN_0 << direction))
-			return same_direction && p->seq != f->mark;
-		return f->state != FLOW_OPENING_1;
+			return !same_direction || p->seq != f->isn;
+		return !(f->flags & (FLOW_SYN_0 << direction)) || (same_direction && p->seq != f->isn);
 	}
 	const struct tcp_side *s = &c->side[direction];
 	if (s->flags & SIDE_ISN)
@@ -110,23 +110,27 @@ void tcp_trouble_told(struct flowtab *t, struct flow *f)
 		trouble_free(t, f);
 }
 
-/* The lone SYN that the flow began with. */
-static void attach_syn(struct flow *f, struct tcp *c, struct tcp_rest *m)
+/* The lone SYNs that the flow began with, before the packet at hand. */
+static void attach_syns(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p)
 {
 	unsigned direction = !!(f->flags & FLOW_FIRST_1);
 	struct tcp_side *s = &c->side[direction];
-	s->isn = f->mark;
-	s->next = f->mark + 1;
-	s->next_ns = f->start_ns;
+	s->isn = f->isn;
+	s->next = f->isn + 1;
+	s->next_ns = t->before_ns;
 	s->flags = SIDE_KNOWN | SIDE_ISN;
 	if (f->syn_scale != 255) {
 		s->flags |= SIDE_SCALE;
 		s->scale = f->syn_scale;
 	}
 	stream_start(s, s->next);
-	m->syn_ns = f->start_ns;
+	struct tcp_rest *m = flow_rest(t, f);
+	m->syn_ns = t->before_ns;
 	m->syn_direction = (uint8_t)direction;
-	m->syn_count = !(f->flags & FLOW_FROZEN); /* else it was in the record that has left */
+	m->syn_count = f->packets[direction] - (p->direction == direction ? p->frames : 0);
+	struct trouble_side *x = f->syn_repeats ? tcp_trouble_make(t, f, direction) : NULL;
+	if (x)
+		x->retrans = f->syn_repeats;
 }
 
 void tcp_free(struct flowtab *t, struct flow *f)
@@ -573,6 +577,28 @@ static void orient(struct flow *f, const struct packet *p)
 	}
 }
 
+/* A SYN of a flow that has no second tier. True: it needs none. */
+static bool take_lone_syn(struct flow *f, const struct packet *p, bool first)
+{
+	if (p->payload_len || p->frames > 1)
+		return false;
+	if (!first) {
+		if (f->state != FLOW_OPENING_1 || (f->flags & FLOW_NO_TCP) ||
+		    p->direction != !!(f->flags & FLOW_FIRST_1))
+			return false;
+		if (p->seq == f->isn) {
+			f->syn_repeats++;
+			return true;
+		}
+		f->isn = p->seq;
+		if (!(f->flags & FLOW_FROZEN)) /* what answers it is known by this number, wherever it is seen */
+			f->mark = p->seq;
+	}
+	f->flags |= FLOW_SYN_0 << p->direction;
+	f->syn_scale = p->window_scale == 255 ? 255 : min_of(p->window_scale, (uint8_t)14);
+	return true;
+}
+
 bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64_t ts_ns)
 {
 	unsigned direction = p->direction;
@@ -583,11 +609,8 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 		orient(f, p);
 	struct tcp *c = flow_tcp(t, f);
 	if (unlikely(!c)) {
-		if (first && (flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN && !p->payload_len) {
-			f->flags |= FLOW_SYN_0 << direction;
-			f->syn_scale = p->window_scale == 255 ? 255 : min_of(p->window_scale, (uint8_t)14);
+		if ((flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN && take_lone_syn(f, p, first))
 			return false;
-		}
 		if ((f->flags & FLOW_NO_TCP) || !attach(t, f)) {
 			enum flow_state before = f->state;
 			if (first)
@@ -598,7 +621,7 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 		}
 		c = flow_tcp(t, f);
 		if (!first)
-			attach_syn(f, c, flow_rest(t, f));
+			attach_syns(t, f, c, p);
 	}
 	struct tcp_side *s = &c->side[direction];
 	uint32_t end = p->seq + p->payload_len + !!(flags & (TCP_SYN | TCP_FIN));

@@ -348,8 +348,14 @@ static const struct script scripts[] = {
 {"SYN and FIN at once is no client", "at 1\n< SF seq=1\ntick 6\n= close_type=timeout direction_score=200 client_ip=1\n"},
 {"port reuse: a SYN with a new ISN",
  "at 1\n" OPEN "at 2\n> S seq=7000\n= close_type=client_source_port_reuse packet_tx=2\nfinish 3\n= packet_tx=1 syn_count=1\n"},
-{"port reuse before it was open",
- "at 1\n> S seq=100\nat 2\n> S seq=7000\n= close_type=client_source_port_reuse packet_tx=1\nfinish 3\n= packet_tx=1\n"},
+{"a SYN with another number where nobody has answered: another attempt",
+ "at 1\n> S seq=100\nat 2\n> S seq=7000\nat 3\n> S seq=7000\nnone\ntick 8\n"
+ "= close_type=client_syn_repeat packet_tx=3 syn_count=3 retrans_tx=1\n"},
+{"the last attempt is the one that is answered",
+ "at 1\n> S seq=100\nat 2\n> S seq=7000\nat 3\n< SA seq=500 ack=7001\nat 3.25\n> A seq=7001 ack=501\nat 4\n> PA seq=7001 ack=501 len=9\nfinish 5\n"
+ "= packet_tx=4 syn_count=2 synack_count=1 retrans_tx=0 ooo_tx=0 rtt_server_ns=1000000000 rtt_client_ns=250000000 gap_bytes=-\n"},
+{"an attempt after one that was refused is another flow",
+ "at 1\n> S seq=100\n< RA seq=0 ack=101\nat 1.5\n> S seq=7000\n= close_type=server_reset packet_tx=1\nfinish 2\n= packet_tx=1\n"},
 {"port reuse of a connection that was reset: the reset is told",
  "at 1\n" OPEN "> R seq=101\nat 2\n> S seq=7000\n= close_type=tcp_client_rst\nfinish 3\n= packet_tx=1\n"},
 {"a repeated SYN of an open connection is no reuse",
