@@ -231,6 +231,7 @@ STEPS = {
     "determinism": lambda log: script("determinism", log, python("determinism.py", binary("gcc"), binary("clang"))),
     "determinism-tsan": lambda log: build("tsan", ["tapscope"], log) and script("determinism-tsan", log, python("determinism.py", "--quick", binary("tsan"))),
     "instructions": lambda log: build("bench", ["tapscope"], log) and script("instructions", log, python("bench/instructions.py", binary("bench"))),
+    "flow-model": lambda log: script("flow-model", log, python("flow_model.py", binary("gcc"))),
     "balance": lambda log: script("balance", log, python("balance.py", binary("gcc"))),
     "pairing": lambda log: script("pairing", log, python("pairing_sim.py", binary("gcc"), "10")),
     "pairing-real": lambda log: script("pairing-real", log, python("pairing_real.py", binary("gcc"))),
