@@ -23,9 +23,10 @@ import sys
 import tempfile
 
 import programs
+import scaling
 import stages
 import worst
-from common import BUILD, FAILURES, FOLDER, ROOT, TMPFS, Run, build, fail, free_bytes, machine, output_of, say, tool, warm
+from common import FAILURES, FOLDER, ROOT, TMPFS, Run, build, fail, free_bytes, machine, output_of, say, tool, warm
 from workloads import NAMES, workloads
 
 ROUNDS = {"http": 7, "redis": 7, "redis-pipeline": 7, "mysql": 7, "shortflows": 3, "flood": 3}
@@ -90,7 +91,7 @@ def whole(a, binary, result, there):
         if w.fault:
             fail(f"{name}: {w.fault}")
         entry = result["workloads"][name] = {"packets": w.packets, "bytes": w.bytes, "requests": w.requests, "answered": w.answered, "flows": w.flows}
-        entry["programs"] = programs.show(w, programs.compare(w, ours + found, rounds, LIMIT[a.quick]))
+        entry["programs"] = programs.show(w, programs.compare(w, ours + found, rounds, LIMIT[a.quick], a.quick))
 
 
 def ratios(result):
@@ -194,26 +195,6 @@ def by_stage(a, binary, result, there):
                 + (f"{ns * full.packets / full.requests:9.1f}" if full.requests else f"{'':9}") + f" {share:6.1%}")
 
 
-def scaling(result, there):
-    """One and two workers; and what bounds more of them, alone."""
-    say("\nScaling: wall and CPU seconds by workers (medians)")
-    for name in there:
-        figures = result["workloads"][name]["programs"]
-        for output in ("none", "ndjson"):
-            one, two = (figures.get(f"tapscope {output}{x}", {}) for x in ("", ", 2 workers"))
-            if "wall_s" in one and "wall_s" in two:
-                gain, cost = one["wall_s"]["median"] / two["wall_s"]["median"], two["cpu_s"]["median"] / one["cpu_s"]["median"]
-                result["workloads"][name].setdefault("scaling", {})[output] = {"wall_gain": gain, "cpu_cost": cost}
-                say(f"  {name:16} {output:7} wall {one['wall_s']['median']:7.3f} -> {two['wall_s']['median']:7.3f} ({gain:.2f} times as fast), CPU {one['cpu_s']['median']:7.3f} -> "
-                    f"{two['cpu_s']['median']:7.3f} ({cost:.2f} times as much)")
-    build(targets=("tests/bench/bench_parts",))
-    for name in [n for n in ("http", "flood") if n in there]:
-        p = result["parts"][name] = json.loads(output_of([os.path.join(BUILD, "tests", "bench", "bench_parts"), there[name].path]))
-        say(f"  alone, on {name}: reading {p['read_ns']} ns/packet, with decode and shard {p['read_decode_ns']}; ring to another CPU {p['ring_ns']} ns/packet, "
-            f"within one {p['ring_inline_ns']} ({p['message_bytes']} bytes a slot); outbox to another CPU {p['outbox_ns']} ns a record of 512 bytes")
-        say(f"  memory: {p['memory_gb_s'][0]} GB/s by one thread, {p['memory_gb_s'][1]} by two; a random line {p['miss_ns'][0]} ns, 32 at a time {p['miss_ns'][1]} ns")
-
-
 def main():
     a = arguments()
     began = datetime.datetime.now(datetime.timezone.utc)
@@ -224,6 +205,8 @@ def main():
     say(f"{m['cpu']}, {m['cpus']} CPUs, {', '.join(f'{k} {v}' for k, v in m['caches'].items())}, {m['memory_mib']} MiB, Linux {m['kernel']}, load {m['load']:.1f}")
     if m["load"] > 0.5:
         say("  the machine is busy: times are worse than they could be, instructions are not")
+    if a.quick:
+        say("  a first look: small workloads, on which starting weighs more, and few rounds")
     found = workloads(a.only, a.workloads, 10 if a.quick else 1)
     there = {n: w for n, w in found.items() if not isinstance(w, str)}
     for name, reason in found.items():
@@ -234,7 +217,7 @@ def main():
     ratios(result)
     memory_and_model(a, binary, result, there)
     by_stage(a, binary, result, there)
-    scaling(result, there)
+    scaling.measure(result, there)
     if not a.quick:
         digests(binary, result, there)
     if shutil.which("valgrind"):

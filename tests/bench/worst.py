@@ -53,15 +53,14 @@ SMALL_MEMORY = ["-o", "max_memory=16"]
 OPTIONS_OF = {"syn-flood": SMALL_MEMORY, "rst-storm": SMALL_MEMORY}
 ORDINARY = ("http", 300, 30, 50)
 OPTIONS = ["--format", "ndjson"]
-TIMED_RUNS = 5
 
 
-def cpu(binary, path, *options):
+def cpu(binary, runs, path, *options):
     with open(os.devnull, "wb") as null:
-        return min(Run([binary, "replay", *OPTIONS, *options, path], 60, null).cpu for _ in range(TIMED_RUNS))
+        return min(Run([binary, "replay", *OPTIONS, *options, path], 60, null).cpu for _ in range(runs))
 
 
-def cost(binary, write, options=()):
+def cost(binary, write, runs, options=()):
     """(instructions per packet, ns per packet, requests per packet) of the capture that write(path) makes."""
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
         path = os.path.join(folder, "capture.pcap")
@@ -69,7 +68,7 @@ def cost(binary, write, options=()):
         c = Run([binary, "replay", "--format", "none", "--counters", *options, path], 60).counters()
         packets = c["frames"] - 1
         instructions = callgrind(binary, [*OPTIONS, *options, path]).total() - callgrind(binary, [*OPTIONS, *options, "-c", "1", path]).total()
-        ns = (cpu(binary, path, *options) - cpu(binary, path, *options, "-c", "1")) * 1e9
+        ns = (cpu(binary, runs, path, *options) - cpu(binary, runs, path, *options, "-c", "1")) * 1e9
         return instructions / packets, ns / packets, c["request_records"] / packets
 
 
@@ -78,19 +77,20 @@ def measure(binary, quick=False):
     known = output_of([tool("worst")]).split()
     if known != list(CASES):
         fail(f"worst.c and worst.py do not have the same cases: {set(known) ^ set(CASES)}")
-    base = cost(binary, lambda path: output_of([tool("synth"), *map(str, ORDINARY), path]))
+    runs = 2 if quick else 5
+    base = cost(binary, lambda path: output_of([tool("synth"), *map(str, ORDINARY), path]), runs)
     say(f"\nWorst cases, as multiples of the ordinary packet ({base[0]:.0f} instructions, {base[1]:.0f} ns; NDJSON to /dev/null)")
     say(f"  {'case':22} {'instr/packet':>12} {'multiple':>9} {'bound':>6} {'ns/packet':>10} {'multiple':>9} {'records/packet':>15}")
     figures = {"ordinary": {"instructions_per_packet": base[0], "ns_per_packet": base[1]}}
 
     def case(name, packets):
-        return cost(binary, lambda path: output_of([tool("worst"), name, str(packets), path]), OPTIONS_OF.get(name, ()))
+        return cost(binary, lambda path: output_of([tool("worst"), name, str(packets), path]), runs, OPTIONS_OF.get(name, ()))
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() if quick else 1) as pool:
-        runs = {name: pool.submit(case, name, CASES[name][1] // (3 if quick else 1)) for name in CASES if name in known}
-        for name, run in runs.items():
+        all_of_them = {name: pool.submit(case, name, CASES[name][1] // (3 if quick else 1)) for name in CASES if name in known}
+        for name, future in all_of_them.items():
             bound, _, what = CASES[name]
-            instructions, ns, requests = run.result()
+            instructions, ns, requests = future.result()
             multiple = instructions / base[0]
             say(f"  {name:22} {instructions:12.0f} {multiple:9.2f} {bound:6} {ns:10.0f} {ns / base[1]:9.2f} {requests:15.2f}   {what}"
                 + ("  ABOVE ITS BOUND" if multiple > bound else ""))
