@@ -122,10 +122,10 @@ def memory_and_model(a, binary, result, there):
     settings = (("default timeouts, 4 GiB", [], w.flows), ("timeouts of 60 s, 4 GiB", FLOOD_60S, w.flows_60s["flows_by_number"]))
     for what, options, wanted in settings:
         c = Run([binary, "replay", "--format", "none", "--counters", *FLOOD_SETTINGS, *options, w.path], LIMIT[a.quick]).counters()
-        say(f"  flood, {what}: {c.get('flow_records', 0):,} flows, {c.get('flows_evicted', 0):,} evicted; the model has {wanted:,}"
+        say(f"  flood, {what}: {c.get('flows', 0):,} flows, {c.get('flows_evicted', 0):,} evicted; the model has {wanted:,}"
             + (f" ({w.five_tuples:,} five-tuples; a SYN with another number begins another flow)" if options else ""))
-        if c.get("flow_records") != wanted:
-            fail(f"flood, {what}: {c.get('flow_records')} flows, the model has {wanted}")
+        if c.get("flows") != wanted:
+            fail(f"flood, {what}: {c.get('flows')} flows, the model has {wanted}")
     aim(result, "flood: bytes touched for each five-tuple, 60 s", c.get("memory_touched_bytes", 0) / w.five_tuples, FLOOD_FLOW_BYTES, " B")
     default = result["workloads"]["flood"]["programs"].get("tapscope none", {}).get("counters", {})
     if default:

@@ -70,11 +70,17 @@ class Run:
 
         watcher = threading.Thread(target=watch)
         watcher.start()
-        self.err = p.stderr.read().decode("utf-8", "replace")
-        _, status, usage = os.wait4(p.pid, 0)
-        self.wall = time.monotonic() - began
-        over.set()
-        watcher.join()
+        try:
+            self.err = p.stderr.read().decode("utf-8", "replace")
+            _, status, usage = os.wait4(p.pid, 0)
+            self.wall = time.monotonic() - began
+        except BaseException:
+            p.kill()
+            p.wait()
+            raise
+        finally:
+            over.set()
+            watcher.join()
         p.returncode = os.waitstatus_to_exitcode(status)
         p.stderr.close()
         self.status = None if late.is_set() else p.returncode
@@ -124,8 +130,9 @@ FAILURES = []
 
 def fail(what):
     """A fault that makes the whole end with 1."""
-    FAILURES.append(what)
-    print(f"  FAILED: {what}", flush=True)
+    if what not in FAILURES:
+        FAILURES.append(what)
+        print(f"  FAILED: {what}", flush=True)
 
 
 def say(text=""):
