@@ -119,6 +119,12 @@ static int port_open(struct port *p, const char *nic, unsigned index, uint32_t c
 	int r = xsk_umem__create(&p->umem, memory, (uint64_t)chunks * XDP_CHUNK, &p->fill, &p->completion, &umem);
 	if (r)
 		return r;
+	/* Before the socket is bound: a driver that finds nothing here then would wait to be woken. */
+	uint32_t at = 0;
+	xsk_ring_prod__reserve(&p->fill, chunks, &at);
+	for (uint32_t i = 0; i < chunks; i++)
+		*xsk_ring_prod__fill_addr(&p->fill, at + i) = (uint64_t)i * XDP_CHUNK;
+	xsk_ring_prod__submit(&p->fill, chunks);
 	struct xsk_socket_config socket = {
 	    .rx_size = chunks,
 	    .libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
@@ -134,11 +140,6 @@ static int port_open(struct port *p, const char *nic, unsigned index, uint32_t c
 	if (r)
 		return r;
 	p->fd = xsk_socket__fd(p->socket);
-	uint32_t at = 0;
-	xsk_ring_prod__reserve(&p->fill, chunks, &at);
-	for (uint32_t i = 0; i < chunks; i++)
-		*xsk_ring_prod__fill_addr(&p->fill, at + i) = (uint64_t)i * XDP_CHUNK;
-	xsk_ring_prod__submit(&p->fill, chunks);
 	return 0;
 }
 
@@ -423,8 +424,10 @@ static struct port *oldest(struct source_xdp *s, unsigned queue)
 }
 
 /* Nothing came. Whether anything can. */
-static int idle(struct source_xdp *s, struct lane *l)
+static int idle(struct source_xdp *s, struct lane *l, unsigned queue)
 {
+	for (unsigned i = queue; i < s->port_count; i += s->source.queues)
+		wake(&s->ports[i]);
 	if (l->count && l->count == l->size)
 		return -ENOBUFS;
 	int64_t now = clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -440,7 +443,7 @@ static int source_xdp_receive(struct source *source, unsigned queue, struct fram
 	struct lane *l = &s->lanes[queue];
 	struct port *p = oldest(s, queue);
 	if (!p)
-		return idle(s, l);
+		return idle(s, l, queue);
 	int64_t monotonic = clock_ns(CLOCK_MONOTONIC), real = clock_ns(CLOCK_REALTIME);
 	unsigned count = 0;
 	uint64_t bytes = 0, filtered = 0;
