@@ -58,6 +58,7 @@ struct lane {
 	uint32_t size, head, count;
 	int epoll;
 	int64_t state_checked_ns;
+	int64_t realtime_ns; /* CLOCK_REALTIME less CLOCK_MONOTONIC */
 	uint64_t received, bytes, filtered;
 };
 
@@ -437,6 +438,23 @@ static int idle(struct source_xdp *s, struct lane *l, unsigned queue)
 	return netdev_state(&s->nic);
 }
 
+/* What to add to a stamp. It changes when the clock is set; what looks like less than the time it took to look is not
+ * a change, so that stamps keep their order. Returns the monotonic time. */
+static int64_t look_at_clocks(struct lane *l)
+{
+	int64_t began, real, ended;
+	unsigned tries = 0;
+	do { /* not if this thread had to wait in between */
+		began = clock_ns(CLOCK_MONOTONIC);
+		real = clock_ns(CLOCK_REALTIME);
+		ended = clock_ns(CLOCK_MONOTONIC);
+	} while (ended - began > 10 * NS_PER_US && ++tries < 10);
+	int64_t offset = real - began - (ended - began) / 2;
+	if (llabs(offset - l->realtime_ns) > ended - began)
+		l->realtime_ns = offset;
+	return ended;
+}
+
 static int source_xdp_receive(struct source *source, unsigned queue, struct frame *ret_frames, unsigned max)
 {
 	struct source_xdp *s = of(source);
@@ -444,7 +462,7 @@ static int source_xdp_receive(struct source *source, unsigned queue, struct fram
 	struct port *p = oldest(s, queue);
 	if (!p)
 		return idle(s, l, queue);
-	int64_t monotonic = clock_ns(CLOCK_MONOTONIC), real = clock_ns(CLOCK_REALTIME);
+	int64_t now = look_at_clocks(l);
 	unsigned count = 0;
 	uint64_t bytes = 0, filtered = 0;
 	for (unsigned looked = 0; p && count < max && looked < 4 * max; looked++) {
@@ -460,15 +478,15 @@ static int source_xdp_receive(struct source *source, unsigned queue, struct fram
 			p = oldest(s, queue);
 			continue;
 		}
-		int64_t age = monotonic - (int64_t)*stamp_of(p, address);
-		if (age > STAMP_AGE_MOST || age < -STAMP_AGE_MOST) {
-			age = 0;
+		int64_t stamp = (int64_t)*stamp_of(p, address);
+		if (llabs(now - stamp) > STAMP_AGE_MOST) {
+			stamp = now;
 			publish(s->source.clock, CLOCK_POLL);
 		}
 		ret_frames[count++] = (struct frame){.data = data,
 						     .caplen = min_of(len, s->snaplen),
 						     .wirelen = len,
-						     .ts_ns = real - age,
+						     .ts_ns = stamp + l->realtime_ns,
 						     .link_type = 1};
 		uint32_t slot = l->head + l->count++;
 		l->borrowed[slot < l->size ? slot : slot - l->size] = address | (uint64_t)(p - s->ports) << 56;
