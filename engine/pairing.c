@@ -1,8 +1,9 @@
 #include "session_internal.h"
 
-static const char *const status_names[] = {
-    [STATUS_UNKNOWN] = "unknown",           [STATUS_OK] = "ok",           [STATUS_CLIENT_ERROR] = "client_error",
-    [STATUS_SERVER_ERROR] = "server_error", [STATUS_TIMEOUT] = "timeout",
+static const struct text status_names[] = {
+    [STATUS_UNKNOWN] = TEXT("unknown"),           [STATUS_OK] = TEXT("ok"),
+    [STATUS_CLIENT_ERROR] = TEXT("client_error"), [STATUS_SERVER_ERROR] = TEXT("server_error"),
+    [STATUS_TIMEOUT] = TEXT("timeout"),
 };
 
 static struct sessions *of(struct dissect *d)
@@ -157,8 +158,8 @@ static void put_flow(struct sessions *s, struct conn *c)
 	r->server_ip = ip_of(k, !c->client);
 	r->client_port = k->port[c->client];
 	r->server_port = k->port[!c->client];
-	r->l7_protocol = c->title;
-	r->signal_source = "packet";
+	r->l7_protocol = (struct text){c->title, c->title_len};
+	r->signal_source = TEXT("packet");
 }
 
 /* The record leaves. The slot is gone afterwards. */
@@ -177,7 +178,7 @@ static void finish(struct sessions *s, struct slot *slot)
 	uint64_t seq_bits = s->flow->key.protocol == 6 ? BIT(req_tcp_seq) | BIT(resp_tcp_seq) : 0;
 	r->start_time = request ? slot->request_ns : slot->response_ns;
 	r->end_time = response ? slot->response_end_ns : slot->request_end_ns;
-	r->type = request ? response ? "session" : "request" : "response";
+	r->type = request ? response ? TEXT("session") : TEXT("request") : TEXT("response");
 	r->response_status = status_names[slot->flags & SLOT_TIMEOUT ? STATUS_TIMEOUT : slot->m.status];
 	if (request && response) {
 		r->duration_ns = max_of(slot->response_end_ns - slot->request_ns, INT64_C(0));

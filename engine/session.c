@@ -108,6 +108,7 @@ static void adopt(struct sessions *s, const struct dissector *d)
 	notes_forget_all(s);
 	c->dissector = d;
 	c->title = d->title;
+	c->title_len = (uint8_t)strlen(d->title);
 	memset(c->state, 0, d->state_size);
 	s->dissect.state = c->state;
 	s->record_conn = NULL; /* its name, and perhaps who is the client, is new */
@@ -542,7 +543,7 @@ void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, 
 	if (!c)
 		return;
 	if (c->title)
-		flow_record_set(r, l7_protocol, c->title);
+		flow_record_set(r, l7_protocol, ((struct text){c->title, c->title_len}));
 	if (c->title &&
 	    (c->requests || c->responses || c->timeouts || (c->dissector && c->dissector->pairing != PAIR_NONE))) {
 		flow_record_set(r, l7_request, c->requests);

@@ -53,8 +53,9 @@ struct half {
 _Static_assert(sizeof(struct half) == 56, "less than a cache line");
 
 struct conn {
-	uint32_t link;                     /* free list */
-	uint8_t client;                    /* end of the key that asks */
+	uint32_t link;  /* free list */
+	uint8_t client; /* end of the key that asks */
+	uint8_t title_len;
 	bool midstream, off;               /* off: nobody looks at it any more */
 	const struct dissector *dissector; /* NULL: not recognised yet */
 	struct half half[2];               /* by direction of the key */

@@ -14,8 +14,8 @@ static const uint16_t text_max[NOTE_TEXTS] = {
 };
 
 #define FLOW_NUMBER(r, name) (flow_record_has(r, name) ? (r)->name : 0)
-#define FLOW_NAME(r, name) (flow_record_has(r, name) ? (r)->name : NULL)
-#define REQUEST_NAME(r, name) (request_record_has(r, name) ? (r)->name : NULL)
+#define FLOW_NAME(r, name) (flow_record_has(r, name) ? (r)->name.at : NULL)
+#define REQUEST_NAME(r, name) (request_record_has(r, name) ? (r)->name.at : NULL)
 #define REQUEST_TEXT(r, name) (request_record_has(r, name) && (r)->name.at ? (r)->name : (struct text){NULL, 0})
 
 static int encode_flow(const struct sink *s maybe_unused, const struct flow_record *r, char *out, size_t room)

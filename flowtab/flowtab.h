@@ -81,7 +81,7 @@ enum close_type {
 	CLOSE_EVICTED, /* the shard's quota was used up */
 	CLOSE_TYPES
 };
-extern const char *const close_type_names[CLOSE_TYPES]; /* "tcp_fin", "tcp_server_rst", "timeout", … */
+extern const struct text close_type_names[CLOSE_TYPES]; /* "tcp_fin", "tcp_server_rst", "timeout", … */
 
 struct flowtab_settings {
 	int64_t established_timeout_ns, opening_timeout_ns, opening_rst_timeout_ns, closing_rst_timeout_ns,

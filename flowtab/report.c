@@ -1,10 +1,9 @@
 #include "internal.h"
 
-/* Of IP protocol numbers (IANA); the others are called by number. */
-/* Protocols without a name of ours. */
-#define N(n) "IP-" #n
+/* Protocols without a name of ours, by their IP protocol numbers (IANA). */
+#define N(n) TEXT("IP-" #n)
 /* clang-format off */
-static const char *const protocol_numbers[256] = {
+static const struct text protocol_numbers[256] = {
 	N(0), N(1), N(2), N(3), N(4), N(5), N(6), N(7), N(8), N(9), N(10), N(11), N(12), N(13), N(14), N(15), N(16),
 	N(17), N(18), N(19), N(20), N(21), N(22), N(23), N(24), N(25), N(26), N(27), N(28), N(29), N(30), N(31),
 	N(32), N(33), N(34), N(35), N(36), N(37), N(38), N(39), N(40), N(41), N(42), N(43), N(44), N(45), N(46),
@@ -27,10 +26,11 @@ static const char *const protocol_numbers[256] = {
 };
 #undef N
 /* clang-format on */
-static const char *const protocol_names[256] = {
-    [1] = "ICMP",  [2] = "IGMP",   [4] = "IPIP",   [6] = "TCP",    [17] = "UDP",      [33] = "DCCP",  [41] = "IPv6",
-    [46] = "RSVP", [47] = "GRE",   [50] = "ESP",   [51] = "AH",    [58] = "ICMPv6",   [88] = "EIGRP", [89] = "OSPF",
-    [103] = "PIM", [112] = "VRRP", [115] = "L2TP", [132] = "SCTP", [136] = "UDPLite",
+static const struct text protocol_names[256] = {
+    [1] = TEXT("ICMP"),   [2] = TEXT("IGMP"),    [4] = TEXT("IPIP"),   [6] = TEXT("TCP"),       [17] = TEXT("UDP"),
+    [33] = TEXT("DCCP"),  [41] = TEXT("IPv6"),   [46] = TEXT("RSVP"),  [47] = TEXT("GRE"),      [50] = TEXT("ESP"),
+    [51] = TEXT("AH"),    [58] = TEXT("ICMPv6"), [88] = TEXT("EIGRP"), [89] = TEXT("OSPF"),     [103] = TEXT("PIM"),
+    [112] = TEXT("VRRP"), [115] = TEXT("L2TP"),  [132] = TEXT("SCTP"), [136] = TEXT("UDPLite"),
 };
 
 static void set_ends(struct flow_record *r, const struct flow *f)
@@ -202,13 +202,13 @@ void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, 
 	flow_record_set(r, duration_ns, f->last_ns - f->start_ns);
 	flow_record_set(r, close_type, close_type_names[close_type]);
 	flow_record_set(r, is_new_flow, !(f->flags & FLOW_FROZEN));
-	flow_record_set(r, signal_source, "packet");
+	flow_record_set(r, signal_source, TEXT("packet"));
 	if (f->key.tap)
 		flow_record_set(r, tap_port, f->key.tap);
 	set_ends(r, f);
 	set_link(t, r, f);
-	const char *protocol = protocol_names[f->key.protocol];
-	flow_record_set(r, protocol, protocol ? protocol : protocol_numbers[f->key.protocol]);
+	struct text protocol = protocol_names[f->key.protocol];
+	flow_record_set(r, protocol, protocol.at ? protocol : protocol_numbers[f->key.protocol]);
 	flow_record_set(r, packet_tx, f->packets[tx]);
 	flow_record_set(r, packet_rx, f->packets[rx]);
 	flow_record_set(r, byte_tx, f->bytes[tx]);

@@ -1,24 +1,24 @@
 #include "internal.h"
 
-const char *const close_type_names[CLOSE_TYPES] = {
-    [CLOSE_UNKNOWN] = "unknown",
-    [CLOSE_TCP_FIN] = "tcp_fin",
-    [CLOSE_TCP_SERVER_RST] = "tcp_server_rst",
-    [CLOSE_TIMEOUT] = "timeout",
-    [CLOSE_FORCED_REPORT] = "forced_report",
-    [CLOSE_TCP_CLIENT_RST] = "tcp_client_rst",
-    [CLOSE_CLIENT_SYN_REPEAT] = "client_syn_repeat",
-    [CLOSE_SERVER_SYNACK_REPEAT] = "server_synack_repeat",
-    [CLOSE_SERVER_HALF_CLOSE] = "server_half_close",
-    [CLOSE_CLIENT_HALF_CLOSE] = "client_half_close",
-    [CLOSE_CLIENT_SOURCE_PORT_REUSE] = "client_source_port_reuse",
-    [CLOSE_SERVER_RESET] = "server_reset",
-    [CLOSE_SERVER_QUEUE_LACK] = "server_queue_lack",
-    [CLOSE_CLIENT_ESTABLISH_RESET] = "client_establish_reset",
-    [CLOSE_SERVER_ESTABLISH_RESET] = "server_establish_reset",
-    [CLOSE_TCP_FIN_CLIENT_RST] = "tcp_fin_client_rst",
-    [CLOSE_END_OF_INPUT] = "end_of_input",
-    [CLOSE_EVICTED] = "evicted",
+const struct text close_type_names[CLOSE_TYPES] = {
+    [CLOSE_UNKNOWN] = TEXT("unknown"),
+    [CLOSE_TCP_FIN] = TEXT("tcp_fin"),
+    [CLOSE_TCP_SERVER_RST] = TEXT("tcp_server_rst"),
+    [CLOSE_TIMEOUT] = TEXT("timeout"),
+    [CLOSE_FORCED_REPORT] = TEXT("forced_report"),
+    [CLOSE_TCP_CLIENT_RST] = TEXT("tcp_client_rst"),
+    [CLOSE_CLIENT_SYN_REPEAT] = TEXT("client_syn_repeat"),
+    [CLOSE_SERVER_SYNACK_REPEAT] = TEXT("server_synack_repeat"),
+    [CLOSE_SERVER_HALF_CLOSE] = TEXT("server_half_close"),
+    [CLOSE_CLIENT_HALF_CLOSE] = TEXT("client_half_close"),
+    [CLOSE_CLIENT_SOURCE_PORT_REUSE] = TEXT("client_source_port_reuse"),
+    [CLOSE_SERVER_RESET] = TEXT("server_reset"),
+    [CLOSE_SERVER_QUEUE_LACK] = TEXT("server_queue_lack"),
+    [CLOSE_CLIENT_ESTABLISH_RESET] = TEXT("client_establish_reset"),
+    [CLOSE_SERVER_ESTABLISH_RESET] = TEXT("server_establish_reset"),
+    [CLOSE_TCP_FIN_CLIENT_RST] = TEXT("tcp_fin_client_rst"),
+    [CLOSE_END_OF_INPUT] = TEXT("end_of_input"),
+    [CLOSE_EVICTED] = TEXT("evicted"),
 };
 
 #define AT(field) offsetof(struct flowtab_settings, field)

@@ -34,11 +34,12 @@ size_t ip_print(const struct ip_address *ip, char ret_text[IP_TEXT_MAX]);
 size_t time_print(int64_t time_ns, char ret_text[TIME_TEXT_LEN]);
 
 /* Community ID v1 (Corelight's specification, seed 0) of addresses, ports and IP protocol number, source and target in
- * any order: "1:", 28 characters of base64, NUL. Ports count for TCP, UDP and SCTP only. Not for ICMP, where the
+ * any order: "1:" and 28 characters of base64, no NUL. Ports count for TCP, UDP and SCTP only. Not for ICMP, where the
  * specification wants type and code. */
+#define COMMUNITY_ID_LEN 30
 void community_id_v1(const struct ip_address *source, uint16_t source_port, const struct ip_address *target,
-		     uint16_t target_port, uint8_t protocol, char ret_id[31]);
+		     uint16_t target_port, uint8_t protocol, char ret_id[COMMUNITY_ID_LEN]);
 /* The IP protocol number for it of a record's `protocol`; -1 for one that is not known, or ICMP. */
-int community_id_number(const char *protocol);
+int community_id_number(struct text protocol);
 
 #endif

@@ -6,9 +6,9 @@
  *
  * X(kind, name, unit, meaning); the kinds and their C types:
  *   U64 uint64_t · I64 int64_t · NS int64_t (a duration) · TIME int64_t (ns since 1970, printed as RFC 3339)
- *   ID uint64_t (16 hex digits) · BOOL bool · NAME const char * (a constant of the program) · TEXT struct text
- * (borrowed) IP struct ip_address · MAC uint8_t[6] · VLANS struct vlan_list · TUNNELS struct tunnel_list · FLAGS
- * uint8_t (TCP) ATTRIBUTES struct attribute_list */
+ *   ID uint64_t (16 hex digits) · BOOL bool · NAME struct text (a constant of the program, ended by a NUL that does not
+ * count, with nothing in it that needs an escape) · TEXT struct text (borrowed) · IP struct ip_address · MAC uint8_t[6]
+ * · VLANS struct vlan_list · TUNNELS struct tunnel_list · FLAGS uint8_t (TCP) ATTRIBUTES struct attribute_list */
 #ifndef TS_RECORD_RECORD_H
 #define TS_RECORD_RECORD_H
 
@@ -184,7 +184,7 @@ struct attribute_list {
 #define RECORD_CTYPE_TIME(name) int64_t name;
 #define RECORD_CTYPE_ID(name) uint64_t name;
 #define RECORD_CTYPE_BOOL(name) bool name;
-#define RECORD_CTYPE_NAME(name) const char *name;
+#define RECORD_CTYPE_NAME(name) struct text name;
 #define RECORD_CTYPE_TEXT(name) struct text name;
 #define RECORD_CTYPE_IP(name) struct ip_address name;
 #define RECORD_CTYPE_MAC(name) uint8_t name[6];

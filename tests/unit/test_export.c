@@ -28,12 +28,12 @@ static struct request_record request(const char *resource, uint32_t len)
 	request_record_set(&r, server_port, 80);
 	request_record_set(&r, start_time, INT64_C(1709251199123456789));
 	request_record_set(&r, duration_ns, 1234567);
-	request_record_set(&r, l7_protocol, "HTTP");
-	request_record_set(&r, type, "session");
+	request_record_set(&r, l7_protocol, TEXT("HTTP"));
+	request_record_set(&r, type, TEXT("session"));
 	request_record_set(&r, request_type, TEXT("GET"));
 	request_record_set(&r, request_domain, TEXT("example.org"));
 	request_record_set(&r, request_resource, ((struct text){resource, len}));
-	request_record_set(&r, response_status, "ok");
+	request_record_set(&r, response_status, TEXT("ok"));
 	request_record_set(&r, response_code, 200);
 	return r;
 }
@@ -42,12 +42,12 @@ static struct flow_record flow(uint8_t client, uint8_t server, uint64_t tx, uint
 {
 	struct flow_record f = {0};
 	flow_record_set(&f, is_new_flow, true);
-	flow_record_set(&f, close_type, "tcp_fin");
+	flow_record_set(&f, close_type, TEXT("tcp_fin"));
 	flow_record_set(&f, client_ip, ((struct ip_address){4, {10, 0, 0, client}}));
 	flow_record_set(&f, client_port, 40000);
 	flow_record_set(&f, server_ip, ((struct ip_address){4, {10, 0, 0, server}}));
 	flow_record_set(&f, server_port, 443);
-	flow_record_set(&f, protocol, "TCP");
+	flow_record_set(&f, protocol, TEXT("TCP"));
 	flow_record_set(&f, byte_tx, tx);
 	flow_record_set(&f, byte_rx, rx);
 	flow_record_set(&f, packet_tx, 3);
@@ -272,7 +272,7 @@ static void test_table_fits(void **state)
 				memset(r.server_ip.at, 0xfd, 16);
 			}
 			if (i % 7 == 0)
-				request_record_set(&r, l7_protocol, "PostgreSQL-with-a-long-name");
+				request_record_set(&r, l7_protocol, TEXT("PostgreSQL-with-a-long-name"));
 			if (i % 11 == 0)
 				request_record_set(&r, response_code, INT64_MIN);
 			if (i % 13 == 0)
@@ -310,20 +310,20 @@ static void test_table_says(void **state)
 	assert_int_equal(export_table_new(&s, &o, &e), 0);
 	struct request_record r = request("/x", 2);
 	put_request(s, &r);
-	request_record_set(&r, response_status, "server_error");
+	request_record_set(&r, response_status, TEXT("server_error"));
 	request_record_set(&r, response_code, 503);
 	put_request(s, &r);
-	request_record_set(&r, type, "request");
-	request_record_set(&r, response_status, "timeout");
+	request_record_set(&r, type, TEXT("request"));
+	request_record_set(&r, response_status, TEXT("timeout"));
 	r.present &= ~(UINT64_C(1) << REQUEST_response_code | UINT64_C(1) << REQUEST_duration_ns);
 	put_request(s, &r);
 	struct flow_record f = flow(1, 2, 100, 200);
 	put_flow(s, &f);
 	f = flow(3, 2, 1000, 0);
-	flow_record_set(&f, close_type, "forced_report");
+	flow_record_set(&f, close_type, TEXT("forced_report"));
 	put_flow(s, &f);
 	f.is_new_flow = false;
-	flow_record_set(&f, close_type, "timeout");
+	flow_record_set(&f, close_type, TEXT("timeout"));
 	flow_record_set(&f, retrans_tx, 5);
 	put_flow(s, &f);
 	struct export_ledger ledger = {.frames = 16, .bytes = 2300, .count = 2, .remainder = 1};

@@ -95,7 +95,7 @@ static const char *print_field(const struct flow_record *r, unsigned i, char out
 		snprintf(out, 64, "%d", *(const bool *)at);
 		break;
 	case FIELD_NAME:
-		snprintf(out, 64, "%s", *(const char *const *)at);
+		snprintf(out, 64, "%s", ((const struct text *)at)->at);
 		break;
 	case FIELD_IP:
 		snprintf(out, 64, "%d", ((const struct ip_address *)at)->at[3]);
@@ -575,7 +575,7 @@ static void test_eviction(void **state)
 	/* 16 places, 8 are open: of 40 SYNs the first 32 had to go, oldest first */
 	assert_int_equal(w->count, 32);
 	for (uint16_t i = 0; i < 32; i++) {
-		assert_string_equal(w->records[i].close_type, "evicted");
+		assert_string_equal(w->records[i].close_type.at, "evicted");
 		assert_int_equal(w->records[i].client_port, 2000 + i);
 	}
 	/* Only open flows: the oldest silent one goes; those with packets since are passed over. */
@@ -588,7 +588,7 @@ static void test_eviction(void **state)
 	/* all were touched by the packet that opened them or since: the first pass only takes that note away */
 	send(w, 3000, false, TCP_SYN, 100, 0, 0, now);
 	assert_int_equal(w->count, 1);
-	assert_string_equal(w->records[0].close_type, "evicted");
+	assert_string_equal(w->records[0].close_type.at, "evicted");
 	assert_int_not_equal(w->records[0].client_port, 1000);
 	/* What was reset is over: it goes first, and keeps its reason. */
 	w->count = 0;
@@ -598,7 +598,7 @@ static void test_eviction(void **state)
 	assert_int_equal(w->count, 2);
 	assert_int_equal(w->records[0].client_port, 3000);
 	assert_int_equal(w->records[1].client_port, 2039);
-	assert_string_equal(w->records[1].close_type, "tcp_client_rst");
+	assert_string_equal(w->records[1].close_type.at, "tcp_client_rst");
 	flowtab_finish(w->table, now);
 	assert_int_equal(flowtab_counters(w->table)->live, 0);
 	w->table = flowtab_free(w->table);

@@ -149,7 +149,7 @@ static void on_report(void *ctx, struct flow *f, struct flow_record *r, bool las
 		if (!(r->present[i / 64] >> (i % 64) & 1))
 			of[i + 1] = UINT64_C(0xabcdef);
 		else if (flow_fields[i].kind == FIELD_NAME)
-			of[i + 1] = hash64(*(const char *const *)at, strlen(*(const char *const *)at), 0);
+			of[i + 1] = hash64(((const struct text *)at)->at, ((const struct text *)at)->len, 0);
 		else if (flow_fields[i].kind == FIELD_IP)
 			of[i + 1] = ((const struct ip_address *)at)->at[3];
 		else if (flow_fields[i].kind == FIELD_BOOL || flow_fields[i].kind == FIELD_FLAGS)

@@ -185,7 +185,7 @@ static int encode_request(const struct sink *s maybe_unused, const struct reques
 	struct note n = {.kind = RECORD_REQUEST,
 			 .server_port = r->server_port,
 			 .client_port = r->client_port,
-			 .is_session = !strcmp(r->type, "session")};
+			 .is_session = text_is(r->type, "session")};
 	if (room < sizeof n)
 		return -ENOBUFS;
 	memcpy(out, &n, sizeof n);

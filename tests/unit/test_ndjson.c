@@ -63,7 +63,7 @@ static void test_every_kind(void **state)
 	flow_record_set(&f, flow_id, 0x0123456789abcdefu);
 	flow_record_set(&f, start_time, INT64_C(1709251199000000001));
 	flow_record_set(&f, duration_ns, -5);
-	flow_record_set(&f, close_type, "tcp_fin");
+	flow_record_set(&f, close_type, TEXT("tcp_fin"));
 	flow_record_set(&f, is_new_flow, true);
 	flow_record_set(&f, direction_corrected, false);
 	memcpy(f.client_mac, "\x00\x1b\x21\xab\xcd\xef", 6);
@@ -84,7 +84,7 @@ static void test_every_kind(void **state)
 			    "\"tcp_flags_tx\":\"FSPA\",\"tcp_flags_rx\":\"\"}\n");
 
 	struct request_record r = {0};
-	request_record_set(&r, l7_protocol, "HTTP");
+	request_record_set(&r, l7_protocol, TEXT("HTTP"));
 	request_record_set(&r, request_type, TEXT("GET"));
 	request_record_set(&r, request_resource, TEXT(""));
 	request_record_set(&r, response_code, -12);
@@ -368,7 +368,7 @@ static void fill(struct flow_record *f, struct request_record *r, struct text te
 #define VALUE_TIME(r, name) r->name = INT64_MIN;
 #define VALUE_ID(r, name) r->name = UINT64_MAX;
 #define VALUE_BOOL(r, name) r->name = false;
-#define VALUE_NAME(r, name) r->name = "0123456789012345678901234567890123456789012345678901234567890123";
+#define VALUE_NAME(r, name) r->name = TEXT("0123456789012345678901234567890123456789012345678901234567890123");
 #define VALUE_TEXT(r, name) r->name = text;
 #define VALUE_IP(r, name) r->name = longest;
 #define VALUE_MAC(r, name) memcpy(r->name, ff, 6);
@@ -481,8 +481,9 @@ static void test_community_id(void **state)
 	};
 	for (size_t i = 0; i < array_size(cases); i++) {
 		struct ip_address a = ip(cases[i].source), b = ip(cases[i].target);
-		uint8_t number = (uint8_t)community_id_number(cases[i].protocol);
-		char id[31];
+		struct text protocol = {cases[i].protocol, (uint32_t)strlen(cases[i].protocol)};
+		uint8_t number = (uint8_t)community_id_number(protocol);
+		char id[COMMUNITY_ID_LEN + 1] = {0};
 		community_id_v1(&a, cases[i].source_port, &b, cases[i].target_port, number, id);
 		assert_string_equal(id, cases[i].id);
 		community_id_v1(&b, cases[i].target_port, &a, cases[i].source_port, number, id);
@@ -494,18 +495,18 @@ static void test_community_id(void **state)
 		flow_record_set(&f, client_port, cases[i].source_port);
 		flow_record_set(&f, server_ip, b);
 		flow_record_set(&f, server_port, cases[i].target_port);
-		flow_record_set(&f, protocol, cases[i].protocol);
+		flow_record_set(&f, protocol, protocol);
 		char expected[64];
 		sprintf(expected, "\"community_id\":\"%s\"", cases[i].id);
 		assert_non_null(strstr(print_flow(&f), expected));
 
 		/* ICMP's needs type and code, which a record does not have */
-		flow_record_set(&f, protocol, "ICMP");
+		flow_record_set(&f, protocol, TEXT("ICMP"));
 		assert_null(strstr(print_flow(&f), "community_id"));
 	}
 	/* equal addresses: the ports decide the order */
 	struct ip_address a = ip("10.0.0.1");
-	char one[31], other[31];
+	char one[COMMUNITY_ID_LEN + 1] = {0}, other[COMMUNITY_ID_LEN + 1] = {0};
 	community_id_v1(&a, 1, &a, 2, 6, one);
 	community_id_v1(&a, 2, &a, 1, 6, other);
 	assert_string_equal(one, other);
