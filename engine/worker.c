@@ -10,16 +10,31 @@ static int encode(const struct sink *s, enum record_kind kind, const void *r, ch
 	return kind == RECORD_FLOW ? s->ops->encode_flow(s, r, out, room) : s->ops->encode_request(s, r, out, room);
 }
 
+/* On the sink's own thread: no way to go, and no copy where the sink lends its output. */
+static void emit_here(struct worker *w, struct sink *s, enum record_kind kind, const void *record)
+{
+	int r = 0;
+	for (unsigned k = 0; k < array_size(rooms); k++) {
+		char *claimed = s->ops->claim ? s->ops->claim(s, kind, rooms[k]) : NULL;
+		r = encode(s, kind, record, claimed ? claimed : w->scratch, rooms[k]);
+		if (r == -ENOBUFS)
+			continue;
+		if (r > 0)
+			r = claimed ? s->ops->commit(s, kind, (size_t)r)
+				    : s->ops->write(s, kind, w->scratch, (size_t)r);
+		break;
+	}
+	if (r < 0 && !w->failed)
+		w->failed = r;
+}
+
 static void emit(struct worker *w, uint8_t shard, enum record_kind kind, const void *record)
 {
 	w->records[kind]++;
 	for (unsigned i = 0; i < w->sink_count; i++) {
 		struct sink *s = w->sinks[i];
 		if (!w->outbox) {
-			int len = encode(s, kind, record, w->scratch, OUTBOX_ENTRY_MAX);
-			int r = len > 0 ? s->ops->write(s, kind, w->scratch, (size_t)len) : len;
-			if (r < 0 && !w->failed)
-				w->failed = r;
+			emit_here(w, s, kind, record);
 			continue;
 		}
 		for (unsigned k = 0; k < array_size(rooms); k++) {

@@ -25,10 +25,25 @@ static int encode_request(const struct sink *s maybe_unused, const struct reques
 	return ndjson_request(r, out, room);
 }
 
-static int sink_write(struct sink *s, enum record_kind kind, const char *data, size_t len)
+static struct output *output_of(struct sink *s, enum record_kind kind)
 {
 	struct ndjson_sink *n = container_of(s, struct ndjson_sink, sink);
-	return output_put(&n->output[n->output_count > 1 ? kind : 0], data, len);
+	return &n->output[n->output_count > 1 ? kind : 0];
+}
+
+static char *sink_claim(struct sink *s, enum record_kind kind, size_t room)
+{
+	return output_claim(output_of(s, kind), room);
+}
+
+static int sink_commit(struct sink *s, enum record_kind kind, size_t len)
+{
+	return output_commit(output_of(s, kind), len);
+}
+
+static int sink_write(struct sink *s, enum record_kind kind, const char *data, size_t len)
+{
+	return output_put(output_of(s, kind), data, len);
 }
 
 static int sink_flush(struct sink *s, struct error *e)
@@ -55,6 +70,8 @@ static const struct sink_ops ops = {
     .encode_flow = encode_flow,
     .encode_request = encode_request,
     .write = sink_write,
+    .claim = sink_claim,
+    .commit = sink_commit,
     .flush = sink_flush,
     .free = sink_free,
 };

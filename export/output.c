@@ -57,12 +57,31 @@ static void write_all(struct output *o, const char *data, size_t len)
 	}
 }
 
+static void drain(struct output *o)
+{
+	if (!o->failed)
+		write_all(o, o->buffer, o->len);
+	o->len = 0;
+}
+
+char *output_claim(struct output *o, size_t room)
+{
+	if (room > OUTPUT_BUFFER_BYTES - o->len)
+		drain(o);
+	return room <= OUTPUT_BUFFER_BYTES ? o->buffer + o->len : NULL;
+}
+
+int output_commit(struct output *o, size_t len)
+{
+	if (!o->failed)
+		o->len += len;
+	return o->failed;
+}
+
 int output_put(struct output *o, const void *data, size_t len)
 {
-	if (len > OUTPUT_BUFFER_BYTES - o->len && !o->failed) {
-		write_all(o, o->buffer, o->len);
-		o->len = 0;
-	}
+	if (len > OUTPUT_BUFFER_BYTES - o->len)
+		drain(o);
 	if (o->failed)
 		return o->failed;
 	if (len > OUTPUT_BUFFER_BYTES) {
@@ -76,10 +95,7 @@ int output_put(struct output *o, const void *data, size_t len)
 
 int output_flush(struct output *o, struct error *e)
 {
-	if (!o->failed) {
-		write_all(o, o->buffer, o->len);
-		o->len = 0;
-	}
+	drain(o);
 	if (o->failed)
 		return error_set(e, o->failed, "cannot write %s: %s",
 				 strcmp(o->name, "-") ? o->name : "standard output", strerror(-o->failed));

@@ -21,6 +21,11 @@ struct sink_ops {
 	int (*encode_request)(const struct sink *s, const struct request_record *r, char *out, size_t room);
 	/* Mandatory. One encoded record, in order. Export thread. 0 or -errno (sticky; told by close). */
 	int (*write)(struct sink *s, enum record_kind kind, const char *data, size_t len);
+	/* Optional, both or none; thread of write(). claim: at least `room` bytes of the sink's own output, so that a
+	 * record is encoded where it is written from; NULL where it has none so large (then: write()). Good until the
+	 * sink is called again. commit: the first `len` of them are a record, as by write(). */
+	char *(*claim)(struct sink *s, enum record_kind kind, size_t room);
+	int (*commit)(struct sink *s, enum record_kind kind, size_t len);
 	/* Mandatory. Flushes. 0 or -errno with e. */
 	int (*flush)(struct sink *s, struct error *e);
 	void (*free)(struct sink *s);
