@@ -66,4 +66,14 @@ SHARD_INLINE unsigned char shard_hash(const struct shard_keys *k, unsigned long 
 	return (unsigned char)(x >> 56);
 }
 
+/* A fragment's, where ports are not to be had: all fragments of one datagram have one shard, on which whoever steers
+ * and whoever reassembles agree. Addresses as two words each. */
+SHARD_INLINE unsigned char shard_of_fragment(const struct shard_keys *k, const unsigned long long source[2],
+					     const unsigned long long target[2], unsigned char protocol,
+					     unsigned int id)
+{
+	return shard_hash(k, shard_hash_end(k, source[0], source[1], (unsigned short)id),
+			  shard_hash_end(k, target[0], target[1], (unsigned short)(id >> 16)), protocol);
+}
+
 #endif

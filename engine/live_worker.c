@@ -78,15 +78,13 @@ static void route(struct live_worker *w, const struct packet *p)
 		hand(w, owner, HAND_PACKET, p->ts_ns, p, sizeof *p, p->payload, p->payload_captured, p->frames);
 }
 
+/* Where a source that steers sends it, too. */
 static unsigned fragment_owner(const struct live_worker *w, const struct decode_fragment *f)
 {
-	struct {
-		uint8_t source[16], target[16];
-		uint32_t id, protocol;
-	} of = {.id = f->id, .protocol = f->protocol};
-	memcpy(of.source, f->source, f->ip_version == 4 ? 4 : 16);
-	memcpy(of.target, f->target, f->ip_version == 4 ? 4 : 16);
-	return (unsigned)(hash64(&of, sizeof of, w->live->shard_salt) % w->live->workers);
+	unsigned long long source[2], target[2];
+	memcpy(source, f->source, sizeof source);
+	memcpy(target, f->target, sizeof target);
+	return shard_of_fragment(&w->decode.shard_keys, source, target, f->protocol, f->id) % w->live->workers;
 }
 
 /* A datagram may hold a tunnel whose inside is a fragment again. */

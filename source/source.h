@@ -43,6 +43,10 @@ struct source_options {
 	bool promiscuous;    /* set while the source is open */
 	uint64_t ring_bytes; /* of each queue */
 	int64_t block_ns;    /* AF_PACKET: a block that is not full comes out after this long */
+	/* What decode opens, so that the kernel finds the same five-tuple: its settings of these names. */
+	uint64_t decap_type; /* bit (1 << enum tunnel_type); one more for VXLAN with a service header */
+	unsigned vxlan_port_count;
+	uint16_t vxlan_ports[8];
 };
 
 /* All counted since open(), each where it happens; never derived from one another. What a source has no such place for

@@ -5,8 +5,10 @@
  * Prints "ready" once the source is open, and at the end one line of JSON; what it could not open goes to stderr, exit
  * status 3. With --also a second source of the same kind is opened, and closed at once; how that went goes to stderr.
  * It ends after --frames or --ms, at SIGTERM or SIGINT, or when the NIC is gone; then it stops the source and takes
- * what is left. One thread receives from all queues, or with --threads one each. */
+ * what is left. One thread receives from all queues, or with --threads one each. "misdirected" counts packets
+ * and fragments that came to another queue than the one that decode says their shard belongs to. */
 #include "source.h"
+#include "steering.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,13 +36,14 @@ struct tally {
 	uint64_t longest;
 	int64_t first_ns, last_ns, youngest_ns, oldest_ns; /* ages at receipt */
 	uint64_t no_buffers, down, gone, polls, held_most;
+	uint64_t misdirected, packets, fragments; /* the latter two: whether or not */
 };
 
 static struct settings {
 	unsigned kind, threads;
 	uint64_t frames, hold;
 	int64_t ms, pause_us, drain_ms;
-	bool no_crc;
+	bool no_crc, decode;
 	const char *also;
 	struct source_options source;
 } settings = {
@@ -107,8 +110,15 @@ static int receive(unsigned queue, uint64_t *held)
 	}
 	if (got > 0) {
 		int64_t now = now_ns(CLOCK_REALTIME);
-		for (int i = 0; i < got; i++)
+		for (int i = 0; i < got; i++) {
 			look_at(t, &frames[i], now);
+			if (!settings.decode)
+				continue;
+			enum steering s = steering_check(queue, settings.source.queues, &frames[i]);
+			t->misdirected += !!(s & STEERING_WRONG);
+			t->packets += !!(s & STEERING_PACKET);
+			t->fragments += !!(s & STEERING_FRAGMENT);
+		}
 		*held += (uint64_t)got;
 		t->held_most = max_of(t->held_most, *held);
 		if (atomic_fetch_add(&total, (unsigned)got) + (unsigned)got >= settings.frames && settings.frames)
@@ -217,6 +227,9 @@ static void print(uint64_t signals_before, int cpus_before)
 		t.gone += u->gone;
 		t.polls += u->polls;
 		t.held_most = max_of(t.held_most, u->held_most);
+		t.misdirected += u->misdirected;
+		t.packets += u->packets;
+		t.fragments += u->fragments;
 	}
 	printf("]");
 #define N(name, value) printf(",\"%s\":%lld", name, (long long)(value))
@@ -227,6 +240,7 @@ static void print(uint64_t signals_before, int cpus_before)
 	    N("oldest_ns", t.oldest_ns);
 	N("no_buffers", t.no_buffers), N("down", t.down), N("gone", t.gone), N("polls", t.polls);
 	N("held_most", t.held_most);
+	N("misdirected", t.misdirected), N("packets", t.packets), N("fragments", t.fragments);
 	N("seen", c.seen), N("unwanted", c.unwanted), N("filtered", c.filtered), N("kernel_dropped", c.kernel_dropped);
 	N("ring_dropped", c.ring_dropped), N("received", c.received), N("bytes", c.bytes), N("losing", c.losing);
 	N("nic_packets", c.nic_packets), N("nic_dropped", c.nic_dropped);
@@ -244,7 +258,8 @@ static int usage(void)
 {
 	fputs("source_driver --kind af_packet|af_xdp|pcap|dpdk --nic NIC [--netns FILE] [--queues N] [--threads]\n"
 	      "    [--filter EXPRESSION] [--snaplen N] [--not-promiscuous] [--ring-bytes N] [--block-ms N]\n"
-	      "    [--also NIC] [--frames N] [--ms T] [--drain-ms T] [--hold FRAMES] [--pause-us T] [--no-crc]\n",
+	      "    [--also NIC] [--frames N] [--ms T] [--drain-ms T] [--hold FRAMES] [--pause-us T] [--no-crc]\n"
+	      "    [--decode]\n",
 	      stderr);
 	return 2;
 }
@@ -260,7 +275,8 @@ static bool parse(int argc, char **argv)
 	    {"frames", 1, 0, 'c'},     {"ms", 1, 0, 'm'},
 	    {"drain-ms", 1, 0, 'd'},   {"hold", 1, 0, 'h'},
 	    {"pause-us", 1, 0, 'u'},   {"no-crc", 0, 0, 'x'},
-	    {"also", 1, 0, 'a'},       {0},
+	    {"also", 1, 0, 'a'},       {"decode", 0, 0, 'D'},
+	    {0},
 	};
 	settings.kind = SOURCE_KINDS;
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -320,6 +336,9 @@ static bool parse(int argc, char **argv)
 		case 'x':
 			settings.no_crc = true;
 			break;
+		case 'D':
+			settings.decode = true;
+			break;
 		default:
 			return false;
 		}
@@ -332,6 +351,7 @@ int main(int argc, char **argv)
 {
 	if (!parse(argc, argv))
 		return usage();
+	steering_init(&settings.source);
 	signal(SIGTERM, on_signal);
 	signal(SIGINT, on_signal);
 	uint64_t signals_before = signals_caught();
