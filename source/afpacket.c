@@ -39,7 +39,7 @@ static int open_socket(const struct packet_source *s, struct packet_queue *q, co
 		return error_set(e, -errno, "%s: no packet socket: %s%s", o->nic, strerror(errno),
 				 errno == EPERM ? " (CAP_NET_RAW is missing)" : "");
 	unsigned block_ms = (unsigned)min_of(max_of(o->block_ns / NS_PER_MS, INT64_C(1)), INT64_C(1000));
-	int r = packet_ring_open(q, o->nic, s->snaplen, o->ring_bytes, block_ms, e);
+	int r = packet_ring_open(q, o->nic, s->in_ring, o->ring_bytes, block_ms, e);
 	if (r)
 		return r;
 	/* Shut until all sockets of the group are there. */

@@ -46,10 +46,11 @@ struct packet_source {
 	struct source source; /* first */
 	struct netdev nic;
 	bool loopback;
-	bool cooked;                     /* no Ethernet header: frames get one of LINKTYPE_LINUX_SLL */
-	uint16_t hardware;               /* ARPHRD_… */
-	uint32_t snaplen;                /* UINT32_MAX: none */
-	int promiscuous;                 /* descriptor, or -1 */
+	bool cooked;       /* no Ethernet header: frames get one of LINKTYPE_LINUX_SLL */
+	uint16_t hardware; /* ARPHRD_… */
+	uint32_t snaplen;  /* UINT32_MAX: none */
+	uint32_t in_ring;  /* as much of a frame goes into the ring: all of it, where the filter is run here */
+	int promiscuous;   /* descriptor, or -1 */
 	struct source_filter *filter;    /* run in the kernel, or, where it has no program, here */
 	struct user_filter *user_filter; /* of a cooked NIC: always run here */
 	int counts, program;             /* descriptors of the map and of the socket filter; -1: the kernel has none */
@@ -63,9 +64,9 @@ struct packet_source {
 
 /* afpacket_ring.c */
 
-/* Makes the ring of a queue whose socket is there. 0 or -errno with e. */
-int packet_ring_open(struct packet_queue *q, const char *nic, uint32_t snaplen, uint64_t ring_bytes, unsigned block_ms,
-		     struct error *e);
+/* Makes the ring of a queue whose socket is there, for frames of up to frame_max bytes. 0 or -errno with e. */
+int packet_ring_open(struct packet_queue *q, const char *nic, uint32_t frame_max, uint64_t ring_bytes,
+		     unsigned block_ms, struct error *e);
 void packet_ring_close(struct packet_queue *q);
 int packet_receive(struct source *s, unsigned queue, struct frame *ret_frames, unsigned max);
 void packet_release(struct source *s, unsigned queue, unsigned count);
@@ -73,7 +74,7 @@ int packet_descriptor(const struct source *s, unsigned queue);
 
 /* afpacket_filter.c: the filter, wherever it can run. */
 
-/* Compiles and loads, attaches nothing. 0 or -errno with e. */
+/* Compiles and loads, attaches nothing; sets in_ring. 0 or -errno with e. */
 int packet_filter_open(struct packet_source *s, const char *expression, struct error *e);
 void packet_filter_close(struct packet_source *s);
 /* From here on the socket takes nothing, without counting. 0 or -errno. */
@@ -82,7 +83,7 @@ int packet_filter_shut(int fd);
 int packet_filter_attach(const struct packet_source *s, int fd, struct error *e);
 /* Adds what the kernel's program counted. */
 void packet_filter_counters(struct packet_source *s, struct source_counters *c);
-/* The filter behind the ring, for frames of a kernel without the program: 0, or which counter the frame is one of. */
+/* What the filter behind the ring says. */
 enum packet_fate { PACKET_WANTED, PACKET_UNWANTED, PACKET_FILTERED };
 
 #endif

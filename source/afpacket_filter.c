@@ -23,7 +23,7 @@ static void load_program(struct packet_source *s)
 							.filter = s->filter,
 							.map = s->counts,
 							.drops_outgoing = s->loopback,
-							.snaplen = s->snaplen,
+							.snaplen = s->in_ring,
 						    });
 		if (count > 0)
 			s->program = kernel_bpf_load(BPF_PROG_TYPE_SOCKET_FILTER, code, (unsigned)count, NULL, 0);
@@ -38,9 +38,13 @@ int packet_filter_open(struct packet_source *s, const char *expression, struct e
 		r = user_filter_new(&s->user_filter, expression, LINK_SLL, s->nic.name, e);
 	else if (expression && *expression)
 		r = source_filter_new(&s->filter, expression, s->nic.name, e);
-	if (!r)
-		load_program(s);
-	return r;
+	if (r)
+		return r;
+	s->in_ring = s->user_filter ? UINT32_MAX : s->snaplen;
+	load_program(s);
+	if (s->program < 0 && s->filter)
+		s->in_ring = UINT32_MAX;
+	return 0;
 }
 
 void packet_filter_close(struct packet_source *s)
@@ -70,7 +74,7 @@ int packet_filter_attach(const struct packet_source *s, int fd, struct error *e)
 {
 	int r = 0;
 	if (s->program < 0)
-		r = attach_classic(fd, s->snaplen);
+		r = attach_classic(fd, s->in_ring);
 	else if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_BPF, &s->program, sizeof s->program))
 		r = -errno;
 	return r ? error_set(e, r, "%s: its socket takes no filter: %s", s->nic.name, strerror(-r)) : 0;

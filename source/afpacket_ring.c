@@ -17,18 +17,18 @@ enum { LINK_ETHERNET = 1, LINK_SLL = 113 };
 #define BLOCKS_MIN 2
 #define LOOK_EVERY 16 /* calls in vain between two looks at the NIC */
 
-static uint32_t block_size_for(uint32_t snaplen)
+static uint32_t block_size_for(uint32_t frame_max)
 {
-	uint32_t need = min_of(snaplen, (uint32_t)FRAME_MAX) + FRAME_OVERHEAD, size = BLOCK_MIN;
+	uint32_t need = min_of(frame_max, (uint32_t)FRAME_MAX) + FRAME_OVERHEAD, size = BLOCK_MIN;
 	while (size < need)
 		size *= 2;
 	return size;
 }
 
-int packet_ring_open(struct packet_queue *q, const char *nic, uint32_t snaplen, uint64_t ring_bytes, unsigned block_ms,
-		     struct error *e)
+int packet_ring_open(struct packet_queue *q, const char *nic, uint32_t frame_max, uint64_t ring_bytes,
+		     unsigned block_ms, struct error *e)
 {
-	uint32_t block = block_size_for(snaplen);
+	uint32_t block = block_size_for(frame_max);
 	uint64_t count = max_of(ring_bytes / block, (uint64_t)BLOCKS_MIN);
 	if (count * block > UINT32_MAX)
 		count = UINT32_MAX / block;
@@ -173,20 +173,20 @@ static enum packet_fate judge(const struct packet_source *s, const struct frame 
 static enum packet_fate make_frame(const struct packet_source *s, const struct tpacket3_hdr *h, struct frame *f)
 {
 	f->data = (const uint8_t *)h + h->tp_mac;
-	f->caplen = min_of(h->tp_snaplen, s->snaplen);
+	f->caplen = h->tp_snaplen;
 	f->wirelen = h->tp_len;
 	f->ts_ns = h->tp_sec * NS_PER_S + h->tp_nsec;
-	enum packet_fate fate = PACKET_WANTED;
-	if (s->program < 0)
-		fate = judge(s, f, h);
+	enum packet_fate fate = s->program < 0 ? judge(s, f, h) : PACKET_WANTED;
 	if (s->cooked) {
 		f->link_type = LINK_SLL;
 		put_cooked_header(f, h);
 		if (s->user_filter && !user_filter_matches(s->user_filter, f->data, f->caplen, f->wirelen))
 			fate = PACKET_FILTERED;
+		f->caplen = min_of(f->caplen, s->snaplen);
 		return fate;
 	}
 	f->link_type = LINK_ETHERNET;
+	f->caplen = min_of(f->caplen, s->snaplen);
 	if (h->tp_status & TP_STATUS_VLAN_VALID && f->caplen >= 12)
 		restore_vlan(f, h);
 	return fate;

@@ -17,6 +17,7 @@
 
 #define TURNS 24
 #define TUNNELS 4
+#define COOKED_HLEN 16
 
 enum tunnel_type { /* of base/packet.h, which eBPF cannot include; fanout_bpf.c compares the two */
 		   TUNNEL_NONE,
@@ -721,18 +722,16 @@ INLINE enum verdict begin(struct __sk_buff *skb, struct walk *w)
 {
 	w->wire = skb->len;
 	w->cap = skb->len;
-	if (!config.ethernet) {
-		w->cap = skb->len < config.snaplen ? skb->len : config.snaplen;
-		w->cut = w->cap < w->wire;
-		return go(w, 0, bpf_ntohs(skb->protocol));
-	}
-	__u32 before = skb->pkt_type == PACKET_OUTGOING ? 0 : ETH_HLEN;
+	/* of the frame that decode gets, what skb->data does not point to */
+	__u32 before = !config.ethernet ? COOKED_HLEN : skb->pkt_type == PACKET_OUTGOING ? 0 : ETH_HLEN;
 	if (config.snaplen < before)
 		return STOP;
 	if (config.snaplen - before < w->wire) {
 		w->cap = config.snaplen - before;
 		w->cut = 1;
 	}
+	if (!config.ethernet)
+		return go(w, 0, bpf_ntohs(skb->protocol));
 	if (!before)
 		return go(w, 0, NEXT_ETHERNET);
 	__u32 type = bpf_ntohs(skb->protocol);

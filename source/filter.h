@@ -3,7 +3,7 @@
  * AF_PACKET on Ethernet: the kernel takes the outermost tag out of most frames. The program is the one that libpcap
  * makes for a live handle, so that a filter picks the same frames as `tcpdump -i NIC` does: `vlan 100` looks beside the
  * frame first, and an expression without `vlan` sees what is behind a tag that was taken out. Where all tags are in the
- * frame, user_filter.h is the filter.
+ * frame, user_filter.h is the filter. `protochain` makes a loop, which only source_filter_matches() can run.
  *
  * One thread at a time may make a filter, any number may run it. */
 #ifndef TS_SOURCE_FILTER_H

@@ -207,7 +207,7 @@ static void load(struct build *b, const struct sock_filter *f)
 		move_k(b, A, f->k);
 		return;
 	case BPF_ABS:
-		if (f->k >= (uint32_t)SKF_AD_OFF)
+		if (f->k - (uint32_t)SKF_AD_OFF < SKF_AD_MAX)
 			load_aside(b, f->k - (uint32_t)SKF_AD_OFF);
 		else
 			load_absolute(b, f, BPF_SIZE(f->code), bytes_of(f));

@@ -24,7 +24,7 @@ struct filter_ebpf {
 #define FILTER_EBPF_MAX 32000 /* instructions; jumps reach that far */
 
 /* Writes the program and returns its length; at most FILTER_EBPF_MAX. -ENOTSUP: classic code that has no translation
- * here; -E2BIG. */
+ * (loops, what only the kernel's own machine has); -E2BIG; -ENOMEM. */
 int filter_ebpf_build(struct bpf_insn *ret_code, const struct filter_ebpf *what);
 
 #endif

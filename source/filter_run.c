@@ -3,6 +3,10 @@
 
 #include <linux/filter.h>
 
+#define STEPS_MAX                                                                                                      \
+	100000 /* longer than any program that does not loop; loops go on along the frame, and end with it             \
+		*/
+
 struct machine {
 	const uint8_t *data;
 	uint32_t caplen, wirelen;
@@ -49,7 +53,7 @@ static uint32_t fetch(struct machine *m, const struct sock_filter *f)
 	case BPF_IMM:
 		return f->k;
 	case BPF_ABS:
-		if (f->k >= (uint32_t)SKF_AD_OFF)
+		if (f->k - (uint32_t)SKF_AD_OFF < SKF_AD_MAX)
 			return load_aside(m, f->k - (uint32_t)SKF_AD_OFF);
 		return load(m, BPF_SIZE(f->code), f->k);
 	case BPF_IND:
@@ -109,13 +113,13 @@ static void calculate(struct machine *m, const struct sock_filter *f)
 	m->bad = true;
 }
 
-/* How many instructions to leave out. */
-static uint32_t jump(struct machine *m, const struct sock_filter *f)
+/* How many instructions to leave out; less than 0 in the loops that libpcap makes of `protochain`. */
+static int64_t jump(struct machine *m, const struct sock_filter *f)
 {
 	uint32_t v = BPF_SRC(f->code) == BPF_X ? m->x : f->k;
 	switch (BPF_OP(f->code)) {
 	case BPF_JA:
-		return f->k;
+		return (int32_t)f->k;
 	case BPF_JEQ:
 		return m->a == v ? f->jt : f->jf;
 	case BPF_JGT:
@@ -133,7 +137,8 @@ bool source_filter_matches(const struct source_filter *filter, const uint8_t *da
 			   const struct filter_aside *aside)
 {
 	struct machine m = {.data = data, .caplen = caplen, .wirelen = wirelen, .aside = aside};
-	for (uint64_t pc = 0; pc < filter->count && !m.bad; pc++) {
+	unsigned steps = STEPS_MAX;
+	for (int64_t pc = 0; pc >= 0 && pc < filter->count && !m.bad && steps; pc++, steps--) {
 		const struct sock_filter *f = &filter->code[pc];
 		switch (BPF_CLASS(f->code)) {
 		case BPF_LD:
