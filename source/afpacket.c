@@ -108,15 +108,15 @@ static int open_here(struct packet_source *s, const struct source_options *o, st
 		r = packet_filter_open(s, o->filter, e);
 	if (!r && o->queues > 1 && fanout_open(&s->fanout, o, s->cooked))
 		s->source.flags |= SOURCE_UNSTEERED;
+	if (!r) {
+		netdev_statistics(&s->nic, &s->nic_before);
+		r = open_queues(s, o, e);
+	}
 	if (!r && o->promiscuous) {
 		s->promiscuous = netdev_promiscuous(&s->nic);
 		if (s->promiscuous < 0)
 			r = error_set(e, s->promiscuous, "%s: cannot be made promiscuous: %s", o->nic,
 				      strerror(-s->promiscuous));
-	}
-	if (!r) {
-		netdev_statistics(&s->nic, &s->nic_before);
-		r = open_queues(s, o, e);
 	}
 	return r;
 }
@@ -185,7 +185,6 @@ static void packet_counters(struct source *source, struct source_counters *ret)
 		struct packet_queue *q = &s->queue[i];
 		c.received += peek(q->received);
 		c.bytes += peek(q->bytes);
-		c.losing += peek(q->losing);
 		c.filtered += peek(q->filtered);
 		c.unwanted += peek(q->unwanted);
 		/* Reading sets these to 0. What was dropped is in tp_packets too. */
@@ -194,7 +193,9 @@ static void packet_counters(struct source *source, struct source_counters *ret)
 		if (!getsockopt(q->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &len)) {
 			q->kernel_packets += stats.tp_packets;
 			q->kernel_dropped += stats.tp_drops;
+			q->losing += stats.tp_drops > 0;
 		}
+		c.losing += q->losing;
 		c.kernel_dropped += q->kernel_dropped;
 		if (s->program < 0)
 			c.seen += q->kernel_packets;

@@ -37,9 +37,9 @@ struct packet_queue {
 	bool down, gone;
 	int fd;
 	/* written by the worker, read by any thread */
-	uint64_t received, bytes, losing, filtered, unwanted;
+	uint64_t received, bytes, filtered, unwanted;
 	/* under the source's lock */
-	cacheline_aligned uint64_t kernel_packets, kernel_dropped;
+	cacheline_aligned uint64_t kernel_packets, kernel_dropped, losing;
 };
 
 struct packet_source {

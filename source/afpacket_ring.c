@@ -97,8 +97,6 @@ static bool open_block(struct packet_queue *q)
 		uint32_t status = __atomic_load_n(&h->block_status, __ATOMIC_ACQUIRE);
 		if (!(status & TP_STATUS_USER))
 			return false;
-		if (status & TP_STATUS_LOSING)
-			publish_add(q->losing, 1);
 		q->held++;
 		q->left = h->num_pkts;
 		q->at = (uint8_t *)h - offsetof(struct tpacket_block_desc, hdr) + h->offset_to_first_pkt;

@@ -236,6 +236,7 @@ STEPS = {
     "pairing": lambda log: script("pairing", log, python("pairing_sim.py", binary("gcc"), "10")),
     "pairing-real": lambda log: script("pairing-real", log, python("pairing_real.py", binary("gcc"))),
     "ledger-fault": lambda log: build("fault", ["tapscope"], log) and script("ledger-fault", log, ["tests/ledger_fault.sh", binary("gcc"), binary("fault")]),
+    "live-afpacket": lambda log: live("live_afpacket.py", log),
     "live-pcap": lambda log: live("live_pcap.py", log),
     "live-nics": lambda log: build("asan", ["tapscope"], log) and script("live-nics", log, python(os.path.join("live", "nics.py"), binary("asan")), timeout=300),
     "live-xdp": lambda log: live("live_xdp.py", log),

@@ -10,6 +10,7 @@
 #include "source.h"
 #include "steering.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -40,7 +41,7 @@ struct tally {
 };
 
 static struct settings {
-	unsigned kind, threads;
+	unsigned kind, threads, cycles;
 	uint64_t frames, hold;
 	int64_t ms, pause_us, drain_ms;
 	bool no_crc, decode;
@@ -198,6 +199,31 @@ static int cpus(void)
 	return sched_getaffinity(0, sizeof set, &set) ? -1 : CPU_COUNT(&set);
 }
 
+static int descriptors(void)
+{
+	int count = 0;
+	DIR *d = opendir("/proc/self/fd");
+	while (d && readdir(d))
+		count++;
+	if (d)
+		closedir(d);
+	return count;
+}
+
+/* Opens and closes again and again; what is left is said. */
+static int cycle(const struct source_ops *ops, struct error *e)
+{
+	int before = descriptors();
+	for (unsigned i = 0; i < settings.cycles; i++) {
+		int r = ops->open(&source, &settings.source, e);
+		if (r)
+			return r;
+		ops->close(source);
+	}
+	printf("ready\n{\"descriptors_left\":%d}\n", descriptors() - before);
+	return 0;
+}
+
 static void print(uint64_t signals_before, int cpus_before)
 {
 	struct source_counters c;
@@ -259,7 +285,7 @@ static int usage(void)
 	fputs("source_driver --kind af_packet|af_xdp|pcap|dpdk --nic NIC [--netns FILE] [--queues N] [--threads]\n"
 	      "    [--filter EXPRESSION] [--snaplen N] [--not-promiscuous] [--ring-bytes N] [--block-ms N]\n"
 	      "    [--also NIC] [--frames N] [--ms T] [--drain-ms T] [--hold FRAMES] [--pause-us T] [--no-crc]\n"
-	      "    [--decode]\n",
+	      "    [--decode] [--cycles N]\n",
 	      stderr);
 	return 2;
 }
@@ -267,15 +293,25 @@ static int usage(void)
 static bool parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"kind", 1, 0, 'k'},       {"nic", 1, 0, 'i'},
-	    {"netns", 1, 0, 'n'},      {"queues", 1, 0, 'q'},
-	    {"threads", 0, 0, 't'},    {"filter", 1, 0, 'f'},
-	    {"snaplen", 1, 0, 's'},    {"not-promiscuous", 0, 0, 'p'},
-	    {"ring-bytes", 1, 0, 'r'}, {"block-ms", 1, 0, 'b'},
-	    {"frames", 1, 0, 'c'},     {"ms", 1, 0, 'm'},
-	    {"drain-ms", 1, 0, 'd'},   {"hold", 1, 0, 'h'},
-	    {"pause-us", 1, 0, 'u'},   {"no-crc", 0, 0, 'x'},
-	    {"also", 1, 0, 'a'},       {"decode", 0, 0, 'D'},
+	    {"kind", 1, 0, 'k'},
+	    {"nic", 1, 0, 'i'},
+	    {"netns", 1, 0, 'n'},
+	    {"queues", 1, 0, 'q'},
+	    {"threads", 0, 0, 't'},
+	    {"filter", 1, 0, 'f'},
+	    {"snaplen", 1, 0, 's'},
+	    {"not-promiscuous", 0, 0, 'p'},
+	    {"ring-bytes", 1, 0, 'r'},
+	    {"block-ms", 1, 0, 'b'},
+	    {"frames", 1, 0, 'c'},
+	    {"ms", 1, 0, 'm'},
+	    {"drain-ms", 1, 0, 'd'},
+	    {"hold", 1, 0, 'h'},
+	    {"pause-us", 1, 0, 'u'},
+	    {"no-crc", 0, 0, 'x'},
+	    {"also", 1, 0, 'a'},
+	    {"decode", 0, 0, 'D'},
+	    {"cycles", 1, 0, 'C'},
 	    {0},
 	};
 	settings.kind = SOURCE_KINDS;
@@ -336,6 +372,9 @@ static bool parse(int argc, char **argv)
 		case 'x':
 			settings.no_crc = true;
 			break;
+		case 'C':
+			settings.cycles = (unsigned)atoi(optarg);
+			break;
 		case 'D':
 			settings.decode = true;
 			break;
@@ -358,11 +397,13 @@ int main(int argc, char **argv)
 	int cpus_before = cpus();
 	struct error e = {""};
 	const struct source_ops *ops = source_find(settings.kind, &e);
-	int r = ops ? ops->open(&source, &settings.source, &e) : -ENOTSUP;
+	int r = !ops ? -ENOTSUP : settings.cycles ? cycle(ops, &e) : ops->open(&source, &settings.source, &e);
 	if (r) {
 		fprintf(stderr, "source_driver: %s (%s)\n", e.text, strerrorname_np(-r));
 		return 3;
 	}
+	if (settings.cycles)
+		return 0;
 	if (settings.also) {
 		struct source_options also = settings.source;
 		struct source *second;

@@ -194,7 +194,8 @@ static void expressions_agree(void **state maybe_unused)
 /* Programs that loop: never in the kernel, but here. */
 static void loops(void **state maybe_unused)
 {
-	static const char *const looping[] = {"ip6 protochain 6", "ip6 protochain 17", "ip6 protochain 59", "ip protochain 6"};
+	static const char *const looping[] = {"ip6 protochain 6", "ip6 protochain 17", "ip6 protochain 59",
+					      "ip protochain 6"};
 	pcap_t *p = pcap_open_dead(1, 262144);
 	unsigned accepted = 0;
 	for (size_t i = 0; i < array_size(looping); i++) {
@@ -237,12 +238,23 @@ static uint32_t random_k(void)
 /* Instructions that libpcap's machine knows, each reachable, every memory word written before it is read. */
 static unsigned write_program(struct sock_filter *out)
 {
-	static const uint16_t loads[] = {BPF_LD | BPF_W | BPF_ABS,  BPF_LD | BPF_H | BPF_ABS,   BPF_LD | BPF_B | BPF_ABS,
-					 BPF_LD | BPF_W | BPF_IND,  BPF_LD | BPF_H | BPF_IND,   BPF_LD | BPF_B | BPF_IND,
-					 BPF_LD | BPF_IMM,          BPF_LD | BPF_W | BPF_LEN,   BPF_LD | BPF_MEM,
-					 BPF_LDX | BPF_IMM,         BPF_LDX | BPF_MEM,          BPF_LDX | BPF_W | BPF_LEN,
-					 BPF_LDX | BPF_MSH | BPF_B, BPF_ST,                     BPF_STX,
-					 BPF_MISC | BPF_TAX,        BPF_MISC | BPF_TXA};
+	static const uint16_t loads[] = {BPF_LD | BPF_W | BPF_ABS,
+					 BPF_LD | BPF_H | BPF_ABS,
+					 BPF_LD | BPF_B | BPF_ABS,
+					 BPF_LD | BPF_W | BPF_IND,
+					 BPF_LD | BPF_H | BPF_IND,
+					 BPF_LD | BPF_B | BPF_IND,
+					 BPF_LD | BPF_IMM,
+					 BPF_LD | BPF_W | BPF_LEN,
+					 BPF_LD | BPF_MEM,
+					 BPF_LDX | BPF_IMM,
+					 BPF_LDX | BPF_MEM,
+					 BPF_LDX | BPF_W | BPF_LEN,
+					 BPF_LDX | BPF_MSH | BPF_B,
+					 BPF_ST,
+					 BPF_STX,
+					 BPF_MISC | BPF_TAX,
+					 BPF_MISC | BPF_TXA};
 	static const uint16_t operations[] = {BPF_ADD, BPF_SUB, BPF_MUL, BPF_DIV, BPF_MOD, BPF_AND,
 					      BPF_OR,  BPF_XOR, BPF_LSH, BPF_RSH, BPF_NEG};
 	static const uint16_t jumps[] = {BPF_JEQ, BPF_JGT, BPF_JGE, BPF_JSET};
@@ -260,7 +272,9 @@ static unsigned write_program(struct sock_filter *out)
 			uint16_t op = loads[random_below(array_size(loads))];
 			bool memory = BPF_MODE(op) == BPF_MEM || BPF_CLASS(op) == BPF_ST || BPF_CLASS(op) == BPF_STX;
 			/* most of what is loaded is there, or no program would come to its end */
-			uint32_t k = memory ? random_below(BPF_MEMWORDS) : random_below(20) ? random_below(60) : random_k();
+			uint32_t k = memory             ? random_below(BPF_MEMWORDS)
+				     : random_below(20) ? random_below(60)
+							: random_k();
 			*f = (struct sock_filter)BPF_STMT(op, k);
 		} else if (what < 8) {
 			uint16_t op = operations[random_below(array_size(operations))];
@@ -274,8 +288,8 @@ static unsigned write_program(struct sock_filter *out)
 			/* one way goes to the next instruction, so that all are reachable */
 			uint8_t far = (uint8_t)random_below(end - n);
 			bool on_true = random_below(2);
-			*f = (struct sock_filter)BPF_JUMP((uint16_t)(BPF_JMP | jumps[random_below(4)] | by_x), random_k(),
-							  on_true ? far : 0, on_true ? 0 : far);
+			*f = (struct sock_filter)BPF_JUMP((uint16_t)(BPF_JMP | jumps[random_below(4)] | by_x),
+							  random_k(), on_true ? far : 0, on_true ? 0 : far);
 		}
 	}
 	out[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_A, 0);
@@ -318,7 +332,8 @@ static void tags_beside_the_frame(void **state maybe_unused)
 	enum { UNTAGGED, BESIDE, INSIDE, BOTH, KINDS };
 	static const struct {
 		const char *expression;
-		bool matches[KINDS]; /* TCP to port 80; beside: VLAN 100; inside: VLAN 100; both: 100 beside, 200 inside */
+		bool matches[KINDS]; /* TCP to port 80; beside: VLAN 100; inside: VLAN 100; both: 100 beside, 200 inside
+				      */
 	} table[] = {
 	    {"tcp port 80", {true, true, false, false}},
 	    {"vlan", {false, true, true, true}},
@@ -352,8 +367,8 @@ static void tags_beside_the_frame(void **state maybe_unused)
 		}
 		/* the kernel takes it, too */
 		int map = kernel_bpf_counters_new(sizeof(struct filter_counts));
-		int count = filter_ebpf_build(code, &(struct filter_ebpf){
-							.filter = f, .map = map, .drops_outgoing = true, .snaplen = 96});
+		int count = filter_ebpf_build(
+		    code, &(struct filter_ebpf){.filter = f, .map = map, .drops_outgoing = true, .snaplen = 96});
 		int loaded = kernel_bpf_load(BPF_PROG_TYPE_SOCKET_FILTER, code, (unsigned)count, NULL, 0);
 		if (loaded < 0)
 			fail_msg("%s: %s", table[i].expression, strerror(-loaded));
@@ -382,7 +397,8 @@ static void refusals(void **state maybe_unused)
 	struct source_filter jumps = {.count = 2, .code = far};
 	assert_int_equal(filter_ebpf_build(code, &(struct filter_ebpf){.filter = &jumps}), -ENOTSUP);
 	/* as long as classic programs get */
-	struct source_filter longest = {.count = BPF_MAXINSNS, .code = calloc(BPF_MAXINSNS, sizeof(struct sock_filter))};
+	struct source_filter longest = {.count = BPF_MAXINSNS,
+					.code = calloc(BPF_MAXINSNS, sizeof(struct sock_filter))};
 	assert_non_null(longest.code);
 	for (unsigned i = 0; i < BPF_MAXINSNS; i++)
 		longest.code[i] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_IND, 1);
