@@ -214,13 +214,15 @@ static int descriptors(void)
 static int cycle(const struct source_ops *ops, struct error *e)
 {
 	int before = descriptors();
+	puts("ready");
+	fflush(stdout);
 	for (unsigned i = 0; i < settings.cycles; i++) {
 		int r = ops->open(&source, &settings.source, e);
 		if (r)
 			return r;
 		ops->close(source);
 	}
-	printf("ready\n{\"descriptors_left\":%d}\n", descriptors() - before);
+	printf("{\"descriptors_left\":%d}\n", descriptors() - before);
 	return 0;
 }
 
