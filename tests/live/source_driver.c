@@ -295,26 +295,11 @@ static int usage(void)
 static bool parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"kind", 1, 0, 'k'},
-	    {"nic", 1, 0, 'i'},
-	    {"netns", 1, 0, 'n'},
-	    {"queues", 1, 0, 'q'},
-	    {"threads", 0, 0, 't'},
-	    {"filter", 1, 0, 'f'},
-	    {"snaplen", 1, 0, 's'},
-	    {"not-promiscuous", 0, 0, 'p'},
-	    {"ring-bytes", 1, 0, 'r'},
-	    {"block-ms", 1, 0, 'b'},
-	    {"frames", 1, 0, 'c'},
-	    {"ms", 1, 0, 'm'},
-	    {"drain-ms", 1, 0, 'd'},
-	    {"hold", 1, 0, 'h'},
-	    {"pause-us", 1, 0, 'u'},
-	    {"no-crc", 0, 0, 'x'},
-	    {"also", 1, 0, 'a'},
-	    {"decode", 0, 0, 'D'},
-	    {"cycles", 1, 0, 'C'},
-	    {0},
+	    {"kind", 1, 0, 'k'},       {"nic", 1, 0, 'i'},      {"netns", 1, 0, 'n'},    {"queues", 1, 0, 'q'},
+	    {"threads", 0, 0, 't'},    {"filter", 1, 0, 'f'},   {"snaplen", 1, 0, 's'},  {"not-promiscuous", 0, 0, 'p'},
+	    {"ring-bytes", 1, 0, 'r'}, {"block-ms", 1, 0, 'b'}, {"frames", 1, 0, 'c'},   {"ms", 1, 0, 'm'},
+	    {"drain-ms", 1, 0, 'd'},   {"hold", 1, 0, 'h'},     {"pause-us", 1, 0, 'u'}, {"no-crc", 0, 0, 'x'},
+	    {"also", 1, 0, 'a'},       {"decode", 0, 0, 'D'},   {"cycles", 1, 0, 'C'},   {0},
 	};
 	settings.kind = SOURCE_KINDS;
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
