@@ -6,6 +6,8 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/membarrier.h>
+#include <linux/net_tstamp.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdlib.h>
@@ -29,6 +31,15 @@ static int learn_hardware(struct packet_source *s, const char *name, struct erro
 	return 0;
 }
 
+/* Whether the NIC gives each frame that it receives a time of its own. It is not told to: that would outlive us. */
+static bool stamps_all(const struct packet_source *s)
+{
+	struct hwtstamp_config config = {0};
+	struct ifreq q = {.ifr_data = (void *)&config};
+	strcpy(q.ifr_name, s->nic.name);
+	return !ioctl(s->nic.socket, SIOCGHWTSTAMP, &q) && config.rx_filter == HWTSTAMP_FILTER_ALL;
+}
+
 static int open_socket(const struct packet_source *s, struct packet_queue *q, const struct source_options *o,
 		       struct error *e)
 {
@@ -42,6 +53,9 @@ static int open_socket(const struct packet_source *s, struct packet_queue *q, co
 	int r = packet_ring_open(q, o->nic, s->in_ring, o->ring_bytes, block_ms, e);
 	if (r)
 		return r;
+	const int stamp = SOF_TIMESTAMPING_RAW_HARDWARE;
+	if (s->source.clock == CLOCK_NIC && setsockopt(q->fd, SOL_PACKET, PACKET_TIMESTAMP, &stamp, sizeof stamp))
+		return error_set(e, -errno, "%s: its times are not to be had: %s", o->nic, strerror(errno));
 	/* Shut until all sockets of the group are there. */
 	r = packet_filter_shut(q->fd);
 	if (r)
@@ -79,6 +93,9 @@ static int join(struct packet_source *s, unsigned queue, unsigned *id, struct er
 		if (!r && s->fanout && setsockopt(fd, SOL_PACKET, PACKET_FANOUT_DATA, &program, sizeof program))
 			r = -errno;
 	}
+	if (r == -EINVAL && netdev_state(&s->nic) == -ENETDOWN) /* before Linux 6.14 */
+		return error_set(e, -ENETDOWN, "%s: is down, and cannot be opened with several queues before it is up",
+				 s->nic.name);
 	return r ? error_set(e, r, "%s: its sockets cannot share its packets (PACKET_FANOUT): %s", s->nic.name,
 			     strerror(-r))
 		 : 0;
@@ -104,6 +121,8 @@ static int open_here(struct packet_source *s, const struct source_options *o, st
 	int r = netdev_open(&s->nic, o->nic, e);
 	if (!r)
 		r = learn_hardware(s, o->nic, e);
+	if (!r && o->nic_clock && stamps_all(s))
+		s->source.clock = CLOCK_NIC;
 	if (!r)
 		r = packet_filter_open(s, o->filter, e);
 	if (!r && o->queues > 1 && fanout_open(&s->fanout, o, s->cooked))

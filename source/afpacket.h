@@ -4,9 +4,10 @@
  * closes it when it is full or after block_ns; then it is ours until it is given back. Blocks are given back in order,
  * each when all its frames were released; so a ring whose blocks are all borrowed drops, and the kernel counts that.
  *
- * A block holds at least one frame of the largest size there is, GSO frames of half a MiB; with a snap length it is
- * smaller. The kernel allocates each block as one piece of physical memory if it has one, and maps it by pages of the
- * base size: a ring cannot lie in the huge pages of a process.
+ * The number of blocks times block_ns is how long a worker may be away, however little comes, so blocks are small: half
+ * a MiB, for a frame of the size that GSO makes at most; with a snap length an eighth. The kernel allocates each block
+ * as one piece of physical memory if it has one, and maps it by pages of the base size: a ring cannot lie in the huge
+ * pages of a process.
  *
  * What a packet goes through in the kernel: the fanout picks a socket; the socket's filter (filter_ebpf.h) counts it as
  * seen, and as unwanted or rejected; then it is copied into the ring, or counted as dropped. Without CAP_BPF the

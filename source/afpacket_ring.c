@@ -11,8 +11,8 @@
 
 enum { LINK_ETHERNET = 1, LINK_SLL = 113 };
 
-#define FRAME_MAX (512 * 1024) /* GSO_MAX_SIZE: no skb is longer */
-#define FRAME_OVERHEAD 512     /* headers of block and frame */
+#define FRAME_OVERHEAD 512                      /* headers of block and frame */
+#define FRAME_MAX (512 * 1024 - FRAME_OVERHEAD) /* the longest that GSO can make is a little longer, and cut */
 #define BLOCK_MIN (128 * 1024)
 #define BLOCKS_MIN 2
 #define LOOK_EVERY 16 /* calls in vain between two looks at the NIC */

@@ -34,13 +34,16 @@ enum source_clock {
 };
 
 struct source_options {
-	const char *nic;     /* name of the interface; of DPDK see dpdk.h */
-	int netns;           /* descriptor of its network namespace; -1: the caller's */
-	unsigned queues;     /* as many as workers, 1 … 64 */
-	uint64_t salt;       /* of the shard hash */
-	const char *filter;  /* libpcap's language; NULL or "": everything */
-	uint32_t snaplen;    /* 0: whole frames, whatever their size (GSO super-frames pass 64 KiB) */
-	bool promiscuous;    /* set while the source is open */
+	const char *nic;    /* name of the interface; of DPDK see dpdk.h */
+	int netns;          /* descriptor of its network namespace; -1: the caller's */
+	unsigned queues;    /* as many as workers, 1 … 64 */
+	uint64_t salt;      /* of the shard hash */
+	const char *filter; /* libpcap's language; NULL or "": everything */
+	uint32_t snaplen;   /* 0: whole frames, whatever their size (GSO super-frames pass 64 KiB) */
+	bool promiscuous;   /* set while the source is open */
+	bool nic_clock; /* AF_PACKET: take the times that the NIC gives, if it has been told to give them to all that
+			 * it receives (hwstamp_ctl -r 1) and its clock is kept to UTC; frames that this host sends
+			 * have the kernel's time. `clock` says what came of it. */
 	uint64_t ring_bytes; /* of each queue */
 	int64_t block_ns;    /* AF_PACKET: a block that is not full comes out after this long */
 	/* What decode opens, so that the kernel finds the same five-tuple: its settings of these names. */

@@ -31,6 +31,7 @@ BUILDS = {
     "tsan": (CLANG, ["-Dbuildtype=debugoptimized", "-Db_sanitize=thread", "-Db_lundef=false"]),
     "fuzz": (CLANG, ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true"]),
     "fault": ("gcc", ["-Dfault=drop_packet"]),
+    "bare": ("gcc", ["-Dwerror=true", "-Dbpf=disabled", "-Daf_xdp=disabled", "-Ddpdk=disabled"]),
     "bench": ("gcc", ["-Dbuildtype=release", "-Db_lto=true", "-Ddebug=true"]),
 }
 
@@ -170,11 +171,11 @@ def python(name, *args):
     return ["python3", os.path.join("tests", name), *args]
 
 
-def live(test, log, *arguments):
-    """A live test of one source, under AddressSanitizer."""
+def live(test, log, *arguments, kind="asan"):
+    """A live test of one source, under AddressSanitizer or in another build."""
     driver = os.path.join("tests", "live", "source_driver")
-    if build("asan", [driver], log):
-        script(test.removesuffix(".py").replace("_", "-"), log, python(os.path.join("live", test), os.path.join(ROOT, "build-asan", driver), *arguments), timeout=300)
+    if build(kind, [driver], log):
+        script(test.removesuffix(".py").replace("_", "-"), log, python(os.path.join("live", test), os.path.join(ROOT, f"build-{kind}", driver), *arguments), timeout=300)
 
 
 def live_dpdk(log):
@@ -237,6 +238,7 @@ STEPS = {
     "pairing-real": lambda log: script("pairing-real", log, python("pairing_real.py", binary("gcc"))),
     "ledger-fault": lambda log: build("fault", ["tapscope"], log) and script("ledger-fault", log, ["tests/ledger_fault.sh", binary("gcc"), binary("fault")]),
     "live-afpacket": lambda log: live("live_afpacket.py", log),
+    "live-bare": lambda log: build("bare", ["tapscope"], log) and live("live_afpacket.py", log, "bare", kind="bare"),
     "live-pcap": lambda log: live("live_pcap.py", log),
     "live-nics": lambda log: build("asan", ["tapscope"], log) and script("live-nics", log, python(os.path.join("live", "nics.py"), binary("asan")), timeout=300),
     "live-xdp": lambda log: live("live_xdp.py", log),

@@ -2,7 +2,9 @@
 """The AF_PACKET source on veth pairs, loopback, macvlan and tun: what it counts against what was sent, where its packets go
 against what decode says, and its filter against tcpdump's.
 
-    live_afpacket.py SOURCE_DRIVER
+    live_afpacket.py SOURCE_DRIVER [PART...|bare]
+
+bare: the driver is of a build without eBPF programs.
 """
 import fcntl
 import os
@@ -50,8 +52,9 @@ def counts():
     check("whole", capture("tb", sent), **good, nic_packets=COUNT, cut=0, clock="software", youngest_ns=lambda v: v >= 0, oldest_ns=lambda v: v < 5e8)
     good |= {"misdirected": 0, "packets": COUNT}
     check("three-queues", capture("tb", sent, "--queues", 3, "--threads", "--decode"), **good, per_queue=lambda q: min(q) > COUNT / 6)
-    check("64-queues", capture("tb", sent, "--queues", 64, "--decode", "--ring-bytes", 4 << 20), **good, per_queue=lambda q: min(q) > 0)
+    check("64-queues", capture("tb", sent, "--queues", 64, "--decode", "--ring-bytes", 16 << 20), **good, per_queue=lambda q: min(q) > 0)
     check("what-goes-out", capture("tb", sent, "--queues", 3, "--decode", by="tb", where=B), **good)
+    check("no-clock-in-the-nic", capture("tb", sent, "--nic-clock"), **whole(sent), clock="software")
     check("snaplen", capture("tb", sent, "--snaplen", 96), frames=COUNT, remainder=0, wire=good["wire"], captured=sum(min(len(f), 96) for f in sent),
           crc_sum=crc_sum(f[:96] for f in sent))
 
@@ -260,9 +263,9 @@ def overload():
     sent = mixed_frames(COUNT)
     for name, options in (("one-queue", []), ("three-queues", ["--queues", 3, "--threads"])):
         for how, bpf in (("", True), ("-here", False)):
-            found = capture("tb", sent, "--ring-bytes", 2 << 20, "--pause-us", 100000, *options, bpf=bpf)
-            check(f"overload-{name}{how}", found, seen=COUNT, remainder=0, kernel_dropped=lambda v: v > 1000, losing=lambda v: v > 0, received=lambda v: v > 1000)
-    found = capture("tb", sent, "--ring-bytes", 2 << 20, "--hold", 1 << 30)
+            found = capture("tb", sent, "--ring-bytes", 1 << 20, "--pause-us", 100000, *options, bpf=bpf)
+            check(f"overload-{name}{how}", found, seen=COUNT, remainder=0, kernel_dropped=lambda v: v > 1000, losing=lambda v: v > 0, received=lambda v: v > 100)
+    found = capture("tb", sent, "--ring-bytes", 1 << 20, "--hold", 1 << 30)
     check("borrowed", found, seen=COUNT, remainder=0, no_buffers=lambda v: v > 0, held_most=lambda v: v > 1000, kernel_dropped=lambda v: v > 0)
     # Released in other portions than received: every block goes back.
     found = capture("tb", sent * 4, "--ring-bytes", 8 << 20, "--hold", 500, "--queues", 2, pace=(2000, 0.03))
@@ -419,6 +422,14 @@ def nothing_left():
     case("promiscuity 0" in B.ip("-d link show tb"), "nothing-left-promiscuous", B.ip("-d link show tb"))
 
 
+def without_our_program():
+    """What a build without clang, bpftool or libbpf does: the kernel's hash."""
+    sent = mixed_frames(COUNT)
+    check("hash", capture("tb", sent, "--queues", 3, "--threads", "--decode"), **whole(sent, unsteered=1, packets=COUNT), per_queue=lambda q: min(q) > COUNT / 10,
+          misdirected=lambda v: v > COUNT / 3)
+    check("hash-filter", capture("tb", sent, "--queues", 3, "--filter", "udp src port 40007"), seen=COUNT, received=20, filtered=COUNT - 20, remainder=0, unsteered=1)
+
+
 reason = nets.missing()
 if reason:
     skip("live-afpacket", reason)
@@ -428,6 +439,9 @@ A, B = Namespace("a"), Namespace("b")
 veth(A, "ta", B, "tb")
 veth(A, "tc", B, "td", mtu=65535)
 PARTS = (counts, directions, from_captures, tags, large, super_frames, filters, as_tcpdump, loopback, overload, stop_under_load, trouble, macvlan, cooked, nothing_left)
+if sys.argv[2:] == ["bare"]:
+    without_our_program()
+    finish()
 for part in PARTS:
     if not sys.argv[2:] or part.__name__ in sys.argv[2:]:
         part()

@@ -287,7 +287,7 @@ static int usage(void)
 	fputs("source_driver --kind af_packet|af_xdp|pcap|dpdk --nic NIC [--netns FILE] [--queues N] [--threads]\n"
 	      "    [--filter EXPRESSION] [--snaplen N] [--not-promiscuous] [--ring-bytes N] [--block-ms N]\n"
 	      "    [--also NIC] [--frames N] [--ms T] [--drain-ms T] [--hold FRAMES] [--pause-us T] [--no-crc]\n"
-	      "    [--decode] [--cycles N]\n",
+	      "    [--decode] [--cycles N] [--nic-clock]\n",
 	      stderr);
 	return 2;
 }
@@ -295,11 +295,27 @@ static int usage(void)
 static bool parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-	    {"kind", 1, 0, 'k'},       {"nic", 1, 0, 'i'},      {"netns", 1, 0, 'n'},    {"queues", 1, 0, 'q'},
-	    {"threads", 0, 0, 't'},    {"filter", 1, 0, 'f'},   {"snaplen", 1, 0, 's'},  {"not-promiscuous", 0, 0, 'p'},
-	    {"ring-bytes", 1, 0, 'r'}, {"block-ms", 1, 0, 'b'}, {"frames", 1, 0, 'c'},   {"ms", 1, 0, 'm'},
-	    {"drain-ms", 1, 0, 'd'},   {"hold", 1, 0, 'h'},     {"pause-us", 1, 0, 'u'}, {"no-crc", 0, 0, 'x'},
-	    {"also", 1, 0, 'a'},       {"decode", 0, 0, 'D'},   {"cycles", 1, 0, 'C'},   {0},
+	    {"kind", 1, 0, 'k'},
+	    {"nic", 1, 0, 'i'},
+	    {"netns", 1, 0, 'n'},
+	    {"queues", 1, 0, 'q'},
+	    {"threads", 0, 0, 't'},
+	    {"filter", 1, 0, 'f'},
+	    {"snaplen", 1, 0, 's'},
+	    {"not-promiscuous", 0, 0, 'p'},
+	    {"ring-bytes", 1, 0, 'r'},
+	    {"block-ms", 1, 0, 'b'},
+	    {"frames", 1, 0, 'c'},
+	    {"ms", 1, 0, 'm'},
+	    {"drain-ms", 1, 0, 'd'},
+	    {"hold", 1, 0, 'h'},
+	    {"pause-us", 1, 0, 'u'},
+	    {"no-crc", 0, 0, 'x'},
+	    {"also", 1, 0, 'a'},
+	    {"decode", 0, 0, 'D'},
+	    {"cycles", 1, 0, 'C'},
+	    {"nic-clock", 0, 0, 'N'},
+	    {0},
 	};
 	settings.kind = SOURCE_KINDS;
 	for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -361,6 +377,9 @@ static bool parse(int argc, char **argv)
 			break;
 		case 'C':
 			settings.cycles = (unsigned)atoi(optarg);
+			break;
+		case 'N':
+			settings.source.nic_clock = true;
 			break;
 		case 'D':
 			settings.decode = true;
