@@ -1,57 +1,99 @@
-/* blocks.h - buffers of a few fixed sizes, for texts and for bytes that wait to be parsed.
+/* blocks.h - memory for what comes in many sizes: connections, dissectors' states, texts, bytes that wait to be parsed.
  *
- * A block grows by moving to the next size. Sizes are pools (base/pool.h) with quotas by shard. One thread. */
+ * Blocks of powers of two, from 64 bytes to 64 KiB. Each virtual shard has a stretch of its own, so that what it can
+ * have depends on nothing but itself; within it any size may be had until it is used up. Free blocks are kept by size
+ * and used again as they are. Where there is none, a larger one is cut up, else memory that was never used is taken,
+ * else free neighbours are put together. So memory is touched as it is needed, and the usual take and give are a few
+ * instructions. Blocks never move. One thread; blocks_touched() may be asked by others. */
 #ifndef TS_ENGINE_BLOCKS_H
 #define TS_ENGINE_BLOCKS_H
 
-#include "pool.h"
+#include "def.h"
+#include "packet.h"
 
-#include <errno.h>
+#define BLOCK_NONE UINT32_MAX
+#define BLOCK_UNIT 64
+#define BLOCK_ORDERS 11
+#define BLOCK_SIZE(order) ((uint32_t)BLOCK_UNIT << (order)) /* 64, 128, …, 64 K */
+#define BLOCK_MAX BLOCK_SIZE(BLOCK_ORDERS - 1)
 
-#define BLOCK_CLASSES 5
-#define BLOCK_SIZE(class) ((uint32_t)256 << (2 * (class))) /* 256, 1 K, 4 K, 16 K, 64 K */
+/* Who a block is for: a shard's texts may take half of its stretch, texts and buffers together three quarters, so that
+ * there is room for connections whatever those hold. */
+enum block_kind { BLOCK_TEXT, BLOCK_BUFFER, BLOCK_CONN, BLOCK_KINDS };
 
-struct block {
-	uint32_t index; /* POOL_NONE: none */
-	uint8_t class;
+struct stretch {
+	uint32_t free[BLOCK_ORDERS]; /* lists; a free block begins with the index of the next */
+	uint32_t next, end;          /* units never used so far; BLOCK_UNIT bytes each */
+	uint32_t units;
+	uint32_t used[BLOCK_KINDS];  /* units in use, by kind */
+	uint32_t free_blocks, given; /* in lists; given back since neighbours were last put together */
 };
-#define BLOCK_NONE ((struct block){.index = POOL_NONE})
 
 struct blocks {
-	struct pool pool[BLOCK_CLASSES];
-	struct quota (*quota)[BLOCK_CLASSES]; /* by shard */
+	uint8_t *base;
+	size_t bytes;
+	uint64_t *marks; /* while neighbours are put together: a bit a unit */
+	struct stretch shard[SHARDS];
 };
 
-static inline uint8_t *block_at(const struct blocks *b, struct block k)
+/* Reserves `bytes` for all shards together; touches nothing yet. 0, or -ENOMEM. */
+int blocks_init(struct blocks *b, uint64_t bytes);
+void blocks_fini(struct blocks *b);
+/* Bytes that were ever in use. */
+uint64_t blocks_touched(const struct blocks *b);
+
+static inline void *block_at(const struct blocks *b, uint32_t index)
 {
-	return pool_at(&b->pool[k.class], k.index);
+	return b->base + (size_t)index * BLOCK_UNIT;
 }
 
-static inline void block_give(struct blocks *b, uint8_t shard, struct block *k)
+static inline uint32_t block_index(const struct blocks *b, const void *at)
 {
-	if (k->index != POOL_NONE)
-		pool_give(&b->pool[k->class], &b->quota[shard][k->class], k->index);
-	*k = BLOCK_NONE;
+	return (uint32_t)((size_t)((const uint8_t *)at - b->base) / BLOCK_UNIT);
 }
 
-/* Makes the block hold `need` bytes, keeping the first `used`. 0; -ENOBUFS: larger than the largest; -ENOMEM: quota. */
-static inline int block_grow(struct blocks *b, uint8_t shard, struct block *k, uint32_t used, uint32_t need)
+/* The smallest order that holds `size` bytes, which are at most BLOCK_MAX. */
+static inline unsigned block_order(uint32_t size)
 {
-	if (k->index != POOL_NONE && need <= BLOCK_SIZE(k->class))
-		return 0;
-	struct block next = {.index = POOL_NONE, .class = 0};
-	while (next.class < BLOCK_CLASSES && BLOCK_SIZE(next.class) < need)
-		next.class ++;
-	if (next.class == BLOCK_CLASSES)
-		return -ENOBUFS;
-	next.index = pool_take(&b->pool[next.class], &b->quota[shard][next.class]);
-	if (next.index == POOL_NONE)
-		return -ENOMEM;
-	if (used)
-		memcpy(block_at(b, next), block_at(b, *k), used);
-	block_give(b, shard, k);
-	*k = next;
-	return 0;
+	return size <= BLOCK_UNIT ? 0 : 26 - (unsigned)__builtin_clz(size - 1);
+}
+
+/* Where the list is empty. */
+uint32_t blocks_cut(struct blocks *b, struct stretch *s, unsigned order);
+
+/* Whether the kind may have `units` more. */
+static inline bool blocks_allow(const struct stretch *s, enum block_kind kind, uint32_t units)
+{
+	uint32_t texts = s->used[BLOCK_TEXT], both = texts + s->used[BLOCK_BUFFER];
+	return kind == BLOCK_CONN ||
+	       (both + units <= s->units / 4 * 3 && (kind == BLOCK_BUFFER || texts + units <= s->units / 2));
+}
+
+/* A block, or BLOCK_NONE where there is no room. Its bytes are anything. */
+static inline uint32_t blocks_take(struct blocks *b, uint8_t shard, enum block_kind kind, unsigned order)
+{
+	struct stretch *s = &b->shard[shard];
+	if (unlikely(!blocks_allow(s, kind, 1u << order)))
+		return BLOCK_NONE;
+	uint32_t i = s->free[order];
+	if (likely(i != BLOCK_NONE)) {
+		s->free[order] = *(const uint32_t *)block_at(b, i);
+		s->free_blocks--;
+	} else if ((i = blocks_cut(b, s, order)) == BLOCK_NONE) {
+		return BLOCK_NONE;
+	}
+	s->used[kind] += 1u << order;
+	return i;
+}
+
+static inline void blocks_give(struct blocks *b, uint8_t shard, enum block_kind kind, uint32_t index, unsigned order)
+{
+	struct stretch *s = &b->shard[shard];
+	*(uint32_t *)block_at(b, index) = s->free[order];
+	s->free[order] = index;
+	s->free_blocks++;
+	s->given++;
+	s->used[kind] -= 1u << order;
 }
 
 #endif

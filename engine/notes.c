@@ -1,66 +1,61 @@
 #include "session_internal.h"
 
+#include <errno.h>
+
 #define NOTES_MAX 64 /* of a connection */
 
-/* What a dissector remembers: a list of its connection, the most recently used first. */
+/* What a dissector remembers: a block each, in a list of its connection, the most recently used first. */
 struct note {
 	uint32_t next, prev;
 	uint32_t len;
-	struct block bytes;
+	uint8_t order;
 	uint64_t key;
+	_Alignas(16) uint8_t bytes[];
 };
-
-int notes_init(struct sessions *s, uint32_t notes, unsigned shards)
-{
-	for (unsigned i = 0; i < SHARDS; i++)
-		s->note_quota[i].limit = notes;
-	return pool_init(&s->notes, sizeof(struct note), offsetof(struct note, next), notes * shards);
-}
 
 static struct note *note_at(const struct sessions *s, uint32_t index)
 {
-	return pool_at(&s->notes, index);
+	return block_at(&s->blocks, index);
 }
 
-static void unlink_note(const struct sessions *s, struct conn *c, const struct note *n)
+static void unlink_note(const struct sessions *s, struct extra *x, const struct note *n)
 {
-	if (n->prev == POOL_NONE)
-		c->notes_head = n->next;
+	if (n->prev == BLOCK_NONE)
+		x->notes_head = n->next;
 	else
 		note_at(s, n->prev)->next = n->next;
-	if (n->next == POOL_NONE)
-		c->notes_tail = n->prev;
+	if (n->next == BLOCK_NONE)
+		x->notes_tail = n->prev;
 	else
 		note_at(s, n->next)->prev = n->prev;
-	c->notes_count--;
+	x->notes_count--;
 }
 
-static void link_first(const struct sessions *s, struct conn *c, uint32_t index)
+static void link_first(const struct sessions *s, struct extra *x, uint32_t index)
 {
 	struct note *n = note_at(s, index);
-	n->prev = POOL_NONE;
-	n->next = c->notes_head;
-	if (c->notes_head == POOL_NONE)
-		c->notes_tail = index;
+	n->prev = BLOCK_NONE;
+	n->next = x->notes_head;
+	if (x->notes_head == BLOCK_NONE)
+		x->notes_tail = index;
 	else
-		note_at(s, c->notes_head)->prev = index;
-	c->notes_head = index;
-	c->notes_count++;
+		note_at(s, x->notes_head)->prev = index;
+	x->notes_head = index;
+	x->notes_count++;
 }
 
-static void drop(struct sessions *s, uint32_t index)
+static void drop(struct sessions *s, struct extra *x, uint32_t index)
 {
-	uint8_t shard = s->flow->shard;
-	struct note *n = note_at(s, index);
-	unlink_note(s, s->conn, n);
-	block_give(&s->blocks, shard, &n->bytes);
-	pool_give(&s->notes, &s->note_quota[shard], index);
+	const struct note *n = note_at(s, index);
+	unsigned order = n->order;
+	unlink_note(s, x, n);
+	memory_give(s, s->flow->shard, BLOCK_TEXT, &index, order);
 }
 
-static uint32_t find(const struct sessions *s, uint64_t key)
+static uint32_t find(const struct sessions *s, const struct extra *x, uint64_t key)
 {
-	uint32_t i = s->conn->notes_head;
-	while (i != POOL_NONE && note_at(s, i)->key != key)
+	uint32_t i = x ? x->notes_head : BLOCK_NONE;
+	while (i != BLOCK_NONE && note_at(s, i)->key != key)
 		i = note_at(s, i)->next;
 	return i;
 }
@@ -68,57 +63,58 @@ static uint32_t find(const struct sessions *s, uint64_t key)
 void notes_forget(struct dissect *d, uint64_t key)
 {
 	struct sessions *s = container_of(d, struct sessions, dissect);
-	uint32_t i = find(s, key);
-	if (i != POOL_NONE)
-		drop(s, i);
+	struct extra *x = extra_of(s, s->conn);
+	uint32_t i = find(s, x, key);
+	if (i != BLOCK_NONE)
+		drop(s, x, i);
 }
 
 void notes_forget_all(struct sessions *s)
 {
-	while (s->conn->notes_head != POOL_NONE)
-		drop(s, s->conn->notes_head);
+	struct extra *x = extra_of(s, s->conn);
+	while (x && x->notes_head != BLOCK_NONE)
+		drop(s, x, x->notes_head);
 }
 
 int notes_remember(struct dissect *d, uint64_t key, const void *data, size_t len)
 {
 	struct sessions *s = container_of(d, struct sessions, dissect);
-	struct conn *c = s->conn;
-	uint8_t shard = s->flow->shard;
 	notes_forget(d, key);
 	if (len > DISSECT_NOTE_MAX)
 		return -ENOBUFS;
-	if (c->notes_count == NOTES_MAX)
-		drop(s, c->notes_tail);
+	struct extra *x = extra_make(s, s->conn);
+	if (!x)
+		return -ENOMEM;
+	if (x->notes_count == NOTES_MAX)
+		drop(s, x, x->notes_tail);
+	unsigned order = block_order((uint32_t)(sizeof(struct note) + len));
 	uint32_t i;
-	while ((i = pool_take(&s->notes, &s->note_quota[shard])) == POOL_NONE) {
-		if (c->notes_tail == POOL_NONE)
+	while ((i = memory_take(s, s->flow->shard, BLOCK_TEXT, order)) == BLOCK_NONE) {
+		if (x->notes_tail == BLOCK_NONE)
 			return -ENOMEM;
-		drop(s, c->notes_tail);
+		drop(s, x, x->notes_tail);
 	}
 	struct note *n = note_at(s, i);
-	*n = (struct note){.key = key, .bytes = BLOCK_NONE, .len = (uint32_t)len};
-	link_first(s, c, i);
-	while (block_grow(&s->blocks, shard, &n->bytes, 0, (uint32_t)max_of(len, (size_t)1)) < 0) {
-		bool last = c->notes_tail == i;
-		drop(s, c->notes_tail);
-		if (last)
-			return -ENOMEM;
-	}
+	*n = (struct note){.key = key, .len = (uint32_t)len, .order = (uint8_t)order};
+	link_first(s, x, i);
 	if (len)
-		memcpy(block_at(&s->blocks, n->bytes), data, len);
+		memcpy(n->bytes, data, len);
 	return 0;
 }
 
 bool notes_recall(struct dissect *d, uint64_t key, const void **ret_data, size_t *ret_len)
 {
 	struct sessions *s = container_of(d, struct sessions, dissect);
-	uint32_t i = find(s, key);
-	if (i == POOL_NONE)
+	struct extra *x = extra_of(s, s->conn);
+	uint32_t i = find(s, x, key);
+	if (i == BLOCK_NONE)
 		return false;
-	struct note *n = note_at(s, i);
-	unlink_note(s, s->conn, n);
-	link_first(s, s->conn, i);
-	*ret_data = block_at(&s->blocks, n->bytes);
+	const struct note *n = note_at(s, i);
+	if (x->notes_head != i) {
+		unlink_note(s, x, n);
+		link_first(s, x, i);
+	}
+	*ret_data = n->bytes;
 	*ret_len = n->len;
 	return true;
 }

@@ -1,5 +1,7 @@
 #include "session_internal.h"
 
+#include <errno.h>
+
 static const struct text status_names[] = {
     [STATUS_UNKNOWN] = TEXT("unknown"),           [STATUS_OK] = TEXT("ok"),
     [STATUS_CLIENT_ERROR] = TEXT("client_error"), [STATUS_SERVER_ERROR] = TEXT("server_error"),
@@ -42,8 +44,8 @@ static inline void slot_free(struct sessions *s, struct slot *slot)
 {
 	slot->m.owner = 0;
 	uint8_t shard = s->flow->shard;
-	if (slot->text.index != POOL_NONE)
-		block_give(&s->blocks, shard, &slot->text);
+	if (slot->text != BLOCK_NONE)
+		memory_give(s, shard, BLOCK_TEXT, &slot->text, slot->text_order);
 	pool_give(&s->slots, &s->slot_quota[shard], slot_index(s, slot));
 }
 
@@ -61,6 +63,7 @@ static inline struct slot *slot_new(struct sessions *s, enum slot_flag flags)
 	    (struct message){.owner = s->dissect.owner, .text = slot->own_text, .text_room = sizeof slot->own_text};
 	slot->next = slot->prev = POOL_NONE;
 	slot->text = BLOCK_NONE;
+	slot->text_order = 0;
 	slot->gap_bytes = 0;
 	slot->flags = (uint8_t)flags;
 	return slot;
@@ -158,7 +161,7 @@ static void put_flow(struct sessions *s, struct conn *c)
 	r->server_ip = ip_of(k, !c->client);
 	r->client_port = k->port[c->client];
 	r->server_port = k->port[!c->client];
-	r->l7_protocol = (struct text){c->title, c->title_len};
+	r->l7_protocol = s->titles[c->title - 1u];
 	r->signal_source = TEXT("packet");
 }
 
@@ -258,7 +261,7 @@ static bool drained(const struct sessions *s, const struct conn *c)
 {
 	const struct half *server = &c->half[!s->direction];
 	return s->has_ack && server->open == POOL_NONE && !server->len && !server->skip &&
-	       (!server->seen || s->ack == server->next_seq);
+	       (!c->is[!s->direction].seen || s->ack == server->next_seq);
 }
 
 #define WAITS_TRUSTED 4 /* times that a client waited before it is believed to go on so */
@@ -288,12 +291,13 @@ static void watch_client(struct sessions *s, struct conn *c)
 	bool owed = c->pending_count || server->open != POOL_NONE;
 
 	/* The client has received what was not seen here, or not yet: nothing can be told until it is known which. */
-	bool unseen =
-	    s->has_ack && !first && !same_burst && (!server->seen || (int32_t)(s->ack - server->next_seq) > 0);
+	bool unseen = s->has_ack && !first && !same_burst &&
+		      (!c->is[!s->direction].seen || (int32_t)(s->ack - server->next_seq) > 0);
 	/* Lost bytes may have begun the burst that this request is a part of, unless the server has sent data since it
 	 * received them; and they may have been more than one request. */
-	bool after_loss = c->lost_requests && (!server->seen || (int32_t)(c->server_saw - s->seq) < 0 || !c->shortest ||
-					       c->lost_bytes >= 2 * (uint64_t)c->shortest);
+	bool after_loss =
+	    c->lost_requests && (!c->is[!s->direction].seen || (int32_t)(c->server_saw - s->seq) < 0 || !c->shortest ||
+				 c->lost_bytes == UINT32_MAX || c->lost_bytes >= 2 * (uint64_t)c->shortest);
 	c->lost_requests = false;
 	c->lost_bytes = 0;
 	c->deep |= (owed && !unseen) || after_loss || same_burst;
@@ -508,15 +512,20 @@ static void call_end(struct dissect *d, struct message *m, enum message_kind kin
 	}
 }
 
+/* More than is needed now, if it can be had: one text is mostly followed by others. */
 static int grow_texts(struct sessions *s, struct slot *slot, uint32_t need)
 {
 	struct message *m = &slot->m;
-	bool own = slot->text.index == POOL_NONE;
-	int r = block_grow(&s->blocks, s->flow->shard, &slot->text, own ? 0 : m->text_len, need);
-	if (r < 0)
-		return r;
+	uint8_t shard = s->flow->shard;
+	bool own = slot->text == BLOCK_NONE;
+	uint32_t used = own ? 0 : m->text_len, want = max_of(need + need / 2, 256u);
+	if (want > BLOCK_MAX || memory_grow(s, shard, BLOCK_TEXT, &slot->text, &slot->text_order, used, want) < 0) {
+		int r = memory_grow(s, shard, BLOCK_TEXT, &slot->text, &slot->text_order, used, need);
+		if (r < 0)
+			return r;
+	}
 	m->text = block_at(&s->blocks, slot->text);
-	m->text_room = BLOCK_SIZE(slot->text.class);
+	m->text_room = BLOCK_SIZE(slot->text_order);
 	if (own)
 		memcpy(m->text, slot->own_text, m->text_len);
 	return 0;
@@ -585,22 +594,24 @@ static int call_transform(struct dissect *d, unsigned kind, const void *data, si
 static int call_feed(struct dissect *d, const void *data, size_t len)
 {
 	struct sessions *s = of(d);
-	struct block *inner = &s->conn->inner[s->direction];
-	uint32_t *inner_len = &s->conn->inner_len[s->direction];
-	if (block_grow(&s->blocks, s->flow->shard, inner, *inner_len, *inner_len + (uint32_t)len) < 0)
+	struct extra *x = extra_make(s, s->conn);
+	unsigned i = s->direction;
+	uint8_t shard = s->flow->shard;
+	if (!x || memory_grow(s, shard, BLOCK_BUFFER, &x->inner[i], &x->inner_order[i], x->inner_len[i],
+			      x->inner_len[i] + (uint32_t)len) < 0)
 		return -E2BIG;
-	uint8_t *at = block_at(&s->blocks, *inner);
-	memcpy(at + *inner_len, data, len);
-	*inner_len += (uint32_t)len;
+	uint8_t *at = block_at(&s->blocks, x->inner[i]);
+	memcpy(at + x->inner_len[i], data, len);
+	x->inner_len[i] += (uint32_t)len;
 	s->nested = true;
-	uint64_t n = s->conn->dissector->nested(d, at, *inner_len);
+	uint64_t n = s->conn->dissector->nested(d, at, x->inner_len[i]);
 	s->nested = false;
-	n = min_of(n, (uint64_t)*inner_len);
-	*inner_len -= (uint32_t)n;
-	if (*inner_len)
-		memmove(at, at + n, *inner_len);
+	n = min_of(n, (uint64_t)x->inner_len[i]);
+	x->inner_len[i] -= (uint32_t)n;
+	if (x->inner_len[i])
+		memmove(at, at + n, x->inner_len[i]);
 	else
-		block_give(&s->blocks, s->flow->shard, inner);
+		memory_give(s, shard, BLOCK_BUFFER, &x->inner[i], x->inner_order[i]);
 	return 0;
 }
 
@@ -659,7 +670,7 @@ static void lose(struct sessions *s, unsigned direction, uint32_t next_seq, uint
 	/* The requests seen so far are answered in their order; what comes after is unknown. */
 	c->deep |= c->pending_count > 0;
 	c->lost_requests = c->lost_ever = true;
-	c->lost_bytes += missing;
+	c->lost_bytes = (uint32_t)min_of(c->lost_bytes + min_of(missing, (uint64_t)UINT32_MAX), (uint64_t)UINT32_MAX);
 	if (c->synced && c->barrier == NO_BARRIER)
 		c->barrier = c->request_next;
 	else if (!c->synced)

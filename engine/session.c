@@ -1,5 +1,6 @@
 #include "session_internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -9,49 +10,27 @@
 
 void sessions_prefetch(const struct sessions *s, uint32_t l7)
 {
-	const char *c = pool_at(&s->conns, l7);
-	size_t bytes = offsetof(struct conn, state) + 64;
+	const char *c = block_at(&s->blocks, l7 & ~CONN_FOLDED);
+	size_t bytes = l7 & CONN_FOLDED ? 2 * BLOCK_UNIT : sizeof(struct conn);
 	for (size_t at = 0; at < bytes; at += 64)
 		__builtin_prefetch(c + at, 1);
+}
+
+static inline void *state_of(const struct sessions *s, const struct conn *c)
+{
+	return c->state == BLOCK_NONE ? NULL : block_at(&s->blocks, c->state);
 }
 
 static void give_buffers(struct sessions *s, struct conn *c, unsigned direction)
 {
 	uint8_t shard = s->flow->shard;
-	block_give(&s->blocks, shard, &c->half[direction].buffer);
-	block_give(&s->blocks, shard, &c->inner[direction]);
-	c->half[direction].len = c->inner_len[direction] = 0;
-}
-
-static struct conn *conn_of(const struct sessions *s, const struct flow *f)
-{
-	return f->l7 == FLOW_L7_NONE ? NULL : pool_at(&s->conns, f->l7);
-}
-
-static struct conn *conn_new(struct sessions *s, struct flow *f)
-{
-	uint32_t index = pool_take(&s->conns, &s->conn_quota[f->shard]);
-	if (index == POOL_NONE) {
-		s->counters.conns_refused++;
-		flow_mark_truncated(f);
-		flow_stream_off(s->table, f);
-		return NULL;
-	}
-	struct conn *c = pool_at(&s->conns, index);
-	memset(c, 0, sizeof *c);
-	c->pending_head = c->pending_tail = c->notes_head = c->notes_tail = POOL_NONE;
-	for (unsigned i = 0; i < 2; i++) {
-		c->half[i].buffer = c->inner[i] = BLOCK_NONE;
-		c->half[i].open = POOL_NONE;
-	}
-	if (s->record_conn == c)
-		s->record_conn = NULL;
-	c->client = f->client;
-	c->midstream = flow_is_midstream(s->table, f);
-	c->synced = !c->midstream;
-	c->barrier = NO_BARRIER;
-	f->l7 = index;
-	return c;
+	struct extra *x = extra_of(s, c);
+	memory_give(s, shard, BLOCK_BUFFER, &c->half[direction].buffer, c->buffer_order[direction]);
+	c->half[direction].len = 0;
+	if (!x)
+		return;
+	memory_give(s, shard, BLOCK_BUFFER, &x->inner[direction], x->inner_order[direction]);
+	x->inner_len[direction] = 0;
 }
 
 void sessions_catch_up(struct sessions *s, struct flow *f, struct conn *c, unsigned direction)
@@ -82,7 +61,7 @@ static inline void enter(struct sessions *s, struct flow *f, struct conn *c, uns
 	s->old_ns = h->len ? h->first_ns : now_ns;
 	s->old_last_ns = h->last_ns;
 	s->now_ns = now_ns;
-	s->dissect.state = c->state;
+	s->dissect.state = state_of(s, c);
 	s->dissect.side = direction == c->client ? SIDE_CLIENT : SIDE_SERVER;
 	s->dissect.owner = owner_of(f);
 	s->dissect.midstream = c->midstream;
@@ -90,28 +69,55 @@ static inline void enter(struct sessions *s, struct flow *f, struct conn *c, uns
 	s->dissect.failed = s->dissect.keep = false;
 }
 
-/* Nobody looks at this connection any more. */
-static void go_off(struct sessions *s)
+static void give_state(struct sessions *s, struct conn *c)
+{
+	memory_give(s, s->flow->shard, BLOCK_CONN, &c->state, c->state_order);
+}
+
+void sessions_go_off(struct sessions *s)
 {
 	struct conn *c = s->conn;
 	pairing_flush(s);
 	notes_forget_all(s);
 	for (unsigned i = 0; i < 2; i++)
 		give_buffers(s, c, i);
+	memory_give(s, s->flow->shard, BLOCK_TEXT, &c->extra, 0);
+	give_state(s, c);
 	flow_stream_off(s->table, s->flow);
 	c->off = true;
 }
 
-static void adopt(struct sessions *s, const struct dissector *d)
+static unsigned number_of(const struct dissector *d)
+{
+	unsigned i = 0;
+	while (dissectors[i] && dissectors[i] != d)
+		i++;
+	return i;
+}
+
+static bool is_on(const struct sessions *s, const struct dissector *d)
+{
+	return s->settings.dissectors >> number_of(d) & 1;
+}
+
+/* False: there is no room for its state, and the connection is off. */
+static bool adopt(struct sessions *s, const struct dissector *d)
 {
 	struct conn *c = s->conn;
+	uint32_t size = (d->state_size + 7) & ~7u;
 	notes_forget_all(s);
+	if (size && memory_grow(s, s->flow->shard, BLOCK_CONN, &c->state, &c->state_order, 0, size) < 0) {
+		conn_refuse(s, s->flow);
+		sessions_go_off(s);
+		return false;
+	}
 	c->dissector = d;
-	c->title = d->title;
-	c->title_len = (uint8_t)strlen(d->title);
-	memset(c->state, 0, d->state_size);
-	s->dissect.state = c->state;
+	c->title = (uint8_t)(1 + number_of(d));
+	s->dissect.state = state_of(s, c);
+	if (size)
+		memset(s->dissect.state, 0, size);
 	s->record_conn = NULL; /* its name, and perhaps who is the client, is new */
+	return true;
 }
 
 /* The dissector cannot go on. A connection seen whole is not looked at again; after a loss the probes look for a
@@ -121,16 +127,17 @@ static void give_up(struct sessions *s, bool reprobe)
 	struct conn *c = s->conn;
 	s->counters.given_up++;
 	pairing_flush(s);
-	if (!reprobe || (c->half[0].probes >= PROBES_MAX && c->half[1].probes >= PROBES_MAX)) {
-		go_off(s);
+	if (!reprobe || (c->probes[0] >= PROBES_MAX && c->probes[1] >= PROBES_MAX)) {
+		sessions_go_off(s);
 		return;
 	}
 	notes_forget_all(s);
+	give_state(s, c);
 	c->dissector = NULL;
 	c->synced = c->epoch = false;
 	c->barrier = NO_BARRIER;
 	for (unsigned i = 0; i < 2; i++) {
-		c->half[i].blind = false;
+		c->is[i].blind = false;
 		give_buffers(s, c, i);
 	}
 }
@@ -161,7 +168,8 @@ static int probe(struct sessions *s, const uint8_t *data, size_t len)
 		p.ret_side = SIDE_UNKNOWN;
 		enum dissect_verdict v = d->probe(&p);
 		if (v == DISSECT_CERTAIN) {
-			adopt(s, d);
+			if (!adopt(s, d))
+				return 1;
 			if (p.ret_side != SIDE_UNKNOWN) {
 				c->client = p.ret_side == SIDE_CLIENT ? (uint8_t)s->direction : !s->direction;
 				flow_set_client(s->table, s->flow, c->client);
@@ -174,20 +182,19 @@ static int probe(struct sessions *s, const uint8_t *data, size_t len)
 	return unsure ? 0 : -1;
 }
 
-/* Keeps what was not consumed for the next bytes. */
+/* Keeps what was not consumed of the direction at hand for the next bytes. */
 static int keep(struct sessions *s, struct half *h, const uint8_t *rest, size_t len, int64_t first_ns)
 {
-	uint8_t shard = s->flow->shard;
+	uint8_t shard = s->flow->shard, *order = &s->conn->buffer_order[s->direction];
 	if (!len) {
-		block_give(&s->blocks, shard, &h->buffer);
+		memory_give(s, shard, BLOCK_BUFFER, &h->buffer, *order);
 		h->len = 0;
 		return 0;
 	}
 	if (h->len) { /* the bytes at hand lie in the buffer itself */
-		uint8_t *at = block_at(&s->blocks, h->buffer);
-		memmove(at, rest, len);
+		memmove(block_at(&s->blocks, h->buffer), rest, len);
 	} else {
-		int r = block_grow(&s->blocks, shard, &h->buffer, 0, (uint32_t)len);
+		int r = memory_grow(s, shard, BLOCK_BUFFER, &h->buffer, order, 0, (uint32_t)len);
 		if (r < 0)
 			return r;
 		memcpy(block_at(&s->blocks, h->buffer), rest, len);
@@ -203,14 +210,6 @@ static void overflow(struct sessions *s)
 	s->counters.buffers_refused++;
 	flow_mark_truncated(s->flow);
 	give_up(s, false);
-}
-
-static bool is_on(const struct sessions *s, const struct dissector *d)
-{
-	unsigned i = 0;
-	while (dissectors[i] && dissectors[i] != d)
-		i++;
-	return s->settings.dissectors >> i & 1;
 }
 
 static void parse(struct sessions *s, const uint8_t *data, size_t len, size_t old_len);
@@ -244,10 +243,9 @@ static __attribute__((noinline)) void settle(struct sessions *s, const uint8_t *
 
 	for (unsigned turns = 0;;) { /* a dissector may hand over, that one too, but not for ever */
 		if (s->dissect.failed) {
-			bool lossy = c->midstream || c->half[0].probes > 1 || c->half[1].probes > 1;
+			bool lossy = c->midstream || c->probes[0] > 1 || c->probes[1] > 1;
 			h->offset += min_of(n, (uint64_t)(len - at));
-			h->len = 0;
-			block_give(&s->blocks, s->flow->shard, &h->buffer);
+			keep(s, h, NULL, 0, 0);
 			give_up(s, lossy);
 			return;
 		}
@@ -255,7 +253,7 @@ static __attribute__((noinline)) void settle(struct sessions *s, const uint8_t *
 			h->offset += len - at;
 			h->skip = n == DISSECT_ALL ? DISSECT_ALL : n - (len - at);
 			at = len;
-			h->blind = n == DISSECT_ALL;
+			c->is[s->direction].blind = n == DISSECT_ALL;
 		} else {
 			h->offset += n;
 			s->seq += (uint32_t)n;
@@ -268,12 +266,13 @@ static __attribute__((noinline)) void settle(struct sessions *s, const uint8_t *
 		if (next->pairing != PAIR_IN_ORDER)
 			pairing_flush(s);
 		if (!is_on(s, next)) {
-			go_off(s);
+			sessions_go_off(s);
 			return;
 		}
-		adopt(s, next);
+		if (!adopt(s, next))
+			return;
 		for (unsigned i = 0; i < 2; i++) {
-			c->half[i].blind = false;
+			c->is[i].blind = false;
 			if (c->half[i].skip)
 				flow_stream_skip(s->table, s->flow, i, 0);
 			c->half[i].skip = 0;
@@ -284,8 +283,8 @@ static __attribute__((noinline)) void settle(struct sessions *s, const uint8_t *
 		s->offset = h->offset;
 		n = c->dissector->parse(&s->dissect, data + at, len - at);
 	}
-	if (c->half[0].blind && c->half[1].blind) {
-		go_off(s);
+	if (c->is[0].blind && c->is[1].blind) {
+		sessions_go_off(s);
 		return;
 	}
 	int64_t first_ns = at < old_len ? s->old_ns : s->now_ns;
@@ -319,8 +318,9 @@ static int recognise(struct sessions *s, const uint8_t **data, size_t *len, size
 {
 	struct conn *c = s->conn;
 	struct half *h = &c->half[s->direction], *other = &c->half[!s->direction];
-	int r = h->probes < PROBES_MAX ? probe(s, *data, *len) : -1;
-	if (r < 0 && *old_len && h->probes < PROBES_MAX) {
+	uint8_t *probes = &c->probes[s->direction];
+	int r = *probes < PROBES_MAX ? probe(s, *data, *len) : -1;
+	if (r < 0 && *old_len && *probes < PROBES_MAX) {
 		h->offset += *old_len;
 		s->seq += (uint32_t)*old_len;
 		*data += *old_len;
@@ -329,6 +329,8 @@ static int recognise(struct sessions *s, const uint8_t **data, size_t *len, size
 		s->old_ns = s->now_ns;
 		r = probe(s, *data, *len);
 	}
+	if (c->off)
+		return 0;
 	if (r > 0) {
 		uint32_t ack = s->ack, seq = s->seq;
 		bool has_ack = s->has_ack;
@@ -353,11 +355,11 @@ static int recognise(struct sessions *s, const uint8_t **data, size_t *len, size
 		return 0;
 	}
 	unsigned tries = c->midstream ? PROBES_MAX : PROBES_FROM_START;
-	h->probes++;
+	++*probes;
 	h->offset += *len;
 	keep(s, h, NULL, 0, 0);
-	if (h->probes >= tries && (other->probes >= tries || h->probes >= 2 * tries))
-		go_off(s);
+	if (*probes >= tries && (c->probes[!s->direction] >= tries || *probes >= 2 * tries))
+		sessions_go_off(s);
 	return 0;
 }
 
@@ -375,7 +377,8 @@ static void take_bytes(struct sessions *s, struct conn *c, struct half *h, const
 	if (d->direction != c->client)
 		c->server_saw = d->ack;
 	if (old_len) {
-		if (block_grow(&s->blocks, s->flow->shard, &h->buffer, h->len, h->len + d->len) < 0) {
+		if (memory_grow(s, s->flow->shard, BLOCK_BUFFER, &h->buffer, &c->buffer_order[d->direction], h->len,
+				h->len + d->len) < 0) {
 			overflow(s);
 			return;
 		}
@@ -400,7 +403,7 @@ static inline void take_whole(struct sessions *s, struct flow *f, struct conn *c
 	s->has_ack = true;
 	s->seq = d->seq;
 	h->next_seq = d->seq + d->len;
-	h->seen = true;
+	c->is[d->direction].seen = true;
 	if (d->direction != c->client)
 		c->server_saw = d->ack;
 	uint64_t n = c->dissector->parse(&s->dissect, d->data, d->len);
@@ -422,7 +425,8 @@ static __attribute__((noinline)) void take_parts(struct sessions *s, struct flow
 	struct flow_data rest = *d;
 
 	s->flow = f;
-	h->seen = true;
+	s->conn = c;
+	c->is[d->direction].seen = true;
 	if (!d->len) {
 		enter(s, f, c, d->direction, d->ts_ns);
 		h->next_seq = s->seq = d->seq;
@@ -461,25 +465,28 @@ void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d
 	struct conn *c = conn_of(s, f);
 	if (d->datagram && !s->udp_wanted)
 		return;
-	if (unlikely(!c) && (!d->len || !(c = conn_new(s, f))))
+	if (unlikely(!c) && (f->l7 != FLOW_L7_NONE || !d->len || !(c = conn_new(s, f))))
 		return;
+	c->touched = true;
 	struct half *h = &c->half[d->direction];
 	if (likely(c->dissector && !c->off && !h->len && !h->skip && d->len && d->len < DISSECT_BUFFER_MAX &&
 		   !d->datagram))
 		take_whole(s, f, c, h, d);
 	else
 		take_parts(s, f, c, d);
+	if (FOLD_AFTER_BYTES)
+		conn_fold(s, f);
 }
 
 void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64_t missing, uint32_t seq, int64_t ts_ns)
 {
 	struct conn *c = conn_of(s, f);
-	if ((!c && !(c = conn_new(s, f))) || c->off)
+	if ((!c && (f->l7 != FLOW_L7_NONE || !(c = conn_new(s, f)))) || c->off)
 		return;
 	struct half *h = &c->half[direction];
 	enter(s, f, c, direction, ts_ns);
 	h->next_seq = seq + (uint32_t)missing;
-	h->seen = true;
+	c->is[direction].seen = true;
 	uint64_t lost = missing + h->len;
 	give_buffers(s, c, direction);
 	if (!c->dissector) { /* whatever it will be, its numbers do not begin here */
@@ -501,22 +508,27 @@ void sessions_gap(struct sessions *s, struct flow *f, unsigned direction, uint64
 		give_up(s, true);
 }
 
+/* A folded connection that waits for nothing has nothing to say at its end, nor when time passes. */
+static bool says_nothing(const struct sessions *s, const struct flow *f)
+{
+	return f->l7 == FLOW_L7_NONE || (conn_is_folded(f) && conn_is_at_rest(s, f));
+}
+
 void sessions_end(struct sessions *s, struct flow *f, unsigned direction, int64_t ts_ns)
 {
-	struct conn *c = conn_of(s, f);
-	if (!c || c->off || c->half[direction].ended)
+	struct conn *c = says_nothing(s, f) ? NULL : conn_of(s, f);
+	if (!c || c->off || c->is[direction].ended)
 		return;
-	struct half *h = &c->half[direction];
-	h->ended = true;
+	c->is[direction].ended = true;
 	enter(s, f, c, direction, ts_ns);
-	s->old_last_ns = h->last_ns;
+	s->old_last_ns = c->half[direction].last_ns;
 	if (c->dissector && c->dissector->close)
 		c->dissector->close(&s->dissect);
 }
 
 void sessions_timer(struct sessions *s, struct flow *f, int64_t now_ns)
 {
-	struct conn *c = conn_of(s, f);
+	struct conn *c = says_nothing(s, f) ? NULL : conn_of(s, f);
 	if (!c)
 		return;
 	enter(s, f, c, c->client, now_ns);
@@ -525,7 +537,7 @@ void sessions_timer(struct sessions *s, struct flow *f, int64_t now_ns)
 
 void sessions_close(struct sessions *s, struct flow *f)
 {
-	struct conn *c = conn_of(s, f);
+	struct conn *c = says_nothing(s, f) ? NULL : conn_of(s, f);
 	if (!c)
 		return;
 	sessions_end(s, f, c->client, c->half[c->client].last_ns);
@@ -537,13 +549,10 @@ void sessions_close(struct sessions *s, struct flow *f)
 	give_buffers(s, c, 1);
 }
 
-void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, bool last)
+static void put_numbers(const struct sessions *s, struct flow_record *r, struct conn *c)
 {
-	struct conn *c = conn_of(s, f);
-	if (!c)
-		return;
 	if (c->title)
-		flow_record_set(r, l7_protocol, ((struct text){c->title, c->title_len}));
+		flow_record_set(r, l7_protocol, s->titles[c->title - 1u]);
 	if (c->title &&
 	    (c->requests || c->responses || c->timeouts || (c->dissector && c->dissector->pairing != PAIR_NONE))) {
 		flow_record_set(r, l7_request, c->requests);
@@ -559,10 +568,23 @@ void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, 
 	}
 	c->requests = c->responses = c->client_errors = c->server_errors = c->timeouts = c->rrt_count = 0;
 	c->rrt_sum_ns = c->rrt_max_ns = 0;
-	if (last) {
-		pool_give(&s->conns, &s->conn_quota[f->shard], f->l7);
-		f->l7 = FLOW_L7_NONE;
+}
+
+void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, bool last)
+{
+	if (f->l7 == FLOW_L7_NONE)
+		return;
+	if (conn_is_folded(f)) {
+		struct conn c;
+		conn_read(s, f, &c);
+		put_numbers(s, r, &c);
+		if (!last)
+			conn_write(s, f, &c);
+	} else {
+		put_numbers(s, r, block_at(&s->blocks, f->l7));
 	}
+	if (last)
+		conn_free(s, f);
 }
 
 /* "80,8000-8080" into the table of hints. */
@@ -610,16 +632,6 @@ static int make_hints(struct sessions *s, const struct option_map *ports, struct
 	return 0;
 }
 
-size_t sessions_conn_bytes(const struct session_settings *settings)
-{
-	size_t state = 0;
-	for (unsigned i = 0; i < dissector_count; i++) {
-		if (settings->dissectors >> i & 1)
-			state = max_of(state, (size_t)dissectors[i]->state_size);
-	}
-	return sizeof(struct conn) + ((state + 15) & ~(size_t)15);
-}
-
 size_t sessions_slot_bytes(void)
 {
 	return sizeof(struct slot);
@@ -632,6 +644,8 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 	if (!s)
 		return error_set(e, -ENOMEM, "no memory for sessions");
 	s->settings = *settings;
+	for (unsigned i = 0; i < dissector_count; i++)
+		s->titles[i] = (struct text){dissectors[i]->title, (uint32_t)strlen(dissectors[i]->title)};
 	s->emit = emit;
 	s->emit_ctx = ctx;
 	s->dissect.settings = &s->settings.dissect;
@@ -639,35 +653,20 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 	for (unsigned i = 0; i < dissector_count; i++)
 		s->udp_wanted |= (settings->dissectors >> i & 1) && dissectors[i]->udp;
 
-	uint32_t conns = max_of(settings->max_conns / SHARDS, 1u), slots = max_of(settings->max_slots / SHARDS, 1u);
-	int r = pool_init(&s->conns, sessions_conn_bytes(settings), offsetof(struct conn, link), conns * shards);
+	uint32_t slots = max_of(settings->max_slots / SHARDS, 1u);
+	int r = pool_init(&s->slots, sizeof(struct slot), offsetof(struct slot, next), slots * shards);
 	if (!r)
-		r = pool_init(&s->slots, sizeof(struct slot), offsetof(struct slot, next), slots * shards);
-	if (!r)
-		r = notes_init(s, max_of(slots / 4, 1u), shards);
-	s->blocks.quota = calloc(SHARDS, sizeof *s->blocks.quota);
+		r = blocks_init(&s->blocks, settings->max_blocks_bytes);
 	s->hint = calloc(65536, 1);
 	if (!r)
 		r = transforms_new(&s->transforms);
-	if (r < 0 || !s->blocks.quota || !s->hint) {
+	if (r < 0 || !s->hint) {
 		sessions_free(s);
 		return error_set(e, -ENOMEM, "no memory for sessions");
 	}
 	for (unsigned i = 0; i < SHARDS; i++) {
-		s->conn_quota[i].limit = conns;
 		s->slot_quota[i].limit = slots;
-	}
-	/* Half of the bytes for the smallest size, the other sizes share the rest; at least one of each. */
-	for (unsigned class = 0; class < BLOCK_CLASSES; class ++) {
-		uint64_t bytes =
-		    class == 0 ? settings->max_blocks_bytes / 2 : settings->max_blocks_bytes / 2 / (BLOCK_CLASSES - 1);
-		uint32_t each = max_of((uint32_t)(bytes / SHARDS / BLOCK_SIZE(class)), 1u);
-		if (pool_init(&s->blocks.pool[class], BLOCK_SIZE(class), 0, each * shards) < 0) {
-			sessions_free(s);
-			return error_set(e, -ENOMEM, "no memory for sessions");
-		}
-		for (unsigned i = 0; i < SHARDS; i++)
-			s->blocks.quota[i][class].limit = each;
+		s->live[i] = (struct conn_list){.oldest = BLOCK_NONE, .newest = BLOCK_NONE};
 	}
 	r = make_hints(s, &settings->ports, e);
 	if (r < 0) {
@@ -682,12 +681,8 @@ struct sessions *sessions_free(struct sessions *s)
 {
 	if (!s)
 		return NULL;
-	pool_fini(&s->conns);
 	pool_fini(&s->slots);
-	pool_fini(&s->notes);
-	for (unsigned class = 0; class < BLOCK_CLASSES; class ++)
-		pool_fini(&s->blocks.pool[class]);
-	free(s->blocks.quota);
+	blocks_fini(&s->blocks);
 	free(s->hint);
 	transforms_free(s->transforms);
 	free(s);
@@ -706,10 +701,5 @@ const struct session_counters *sessions_counters(const struct sessions *s)
 
 uint64_t sessions_memory(const struct sessions *s)
 {
-	uint64_t bytes = (uint64_t)s->conns.high * s->conns.object_size +
-			 (uint64_t)s->slots.high * s->slots.object_size +
-			 (uint64_t)s->notes.high * s->notes.object_size;
-	for (unsigned class = 0; class < BLOCK_CLASSES; class ++)
-		bytes += (uint64_t)s->blocks.pool[class].high * BLOCK_SIZE(class);
-	return bytes;
+	return (uint64_t)peek(s->slots.high) * s->slots.object_size + blocks_touched(&s->blocks);
 }

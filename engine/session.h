@@ -34,7 +34,8 @@ struct session_settings {
 	struct option_map ports;  /* l7-protocol-ports: hints */
 	struct dissect_settings dissect;
 	/* Derived from max_memory by engine, over all shards together; not options. */
-	uint32_t max_conns, max_slots, max_blocks_bytes;
+	uint32_t max_slots;
+	uint64_t max_blocks_bytes; /* connections, dissectors' states, texts, unparsed bytes */
 };
 
 extern const struct option session_options[];
@@ -43,7 +44,8 @@ struct session_counters {
 	uint64_t conns_refused, slots_refused, texts_refused, buffers_refused; /* quotas that bit */
 	uint64_t outstanding_exceeded; /* requests that were not kept for pairing */
 	uint64_t pairing_lost, pairing_regained;
-	uint64_t given_up; /* connections whose dissector failed */
+	uint64_t given_up;         /* connections whose dissector failed */
+	uint64_t folded, unfolded; /* connections that were put away to make room, and back */
 };
 
 struct sessions;
@@ -68,8 +70,7 @@ void sessions_close(struct sessions *s, struct flow *f);
 /* Adds the application layer's fields to a flow record and starts them anew; `last` frees what the flow had here. */
 void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, bool last);
 
-/* Bytes of what one connection has here, without texts; of one request; of one note of a dissector. */
-size_t sessions_conn_bytes(const struct session_settings *settings);
+/* Bytes of one request, without its texts where they are long. */
 size_t sessions_slot_bytes(void);
 
 const struct session_counters *sessions_counters(const struct sessions *s);

@@ -92,26 +92,29 @@ void engine_option_tables(struct engine_settings *s, struct option_table ret_tab
 /* A fragment's datagram, with its bookkeeping: see capture/reassemble.h. */
 #define DATAGRAM_BYTES (66 * 1024)
 
+/* Of the application layer, for each flow that the table may hold: a connection that waits for its next request, folded
+ * (see conn.c), and some room for those that are at work, their texts and buffers. */
+#define FLOW_L7_BYTES 144
+
+/* What each share is for is used up by different traffic: flows by floods and by many connections, slots and blocks by
+ * few that talk much. With the default of 768 MiB a million connections of requests fit. */
 void engine_share_memory(struct engine_settings *s)
 {
 	uint64_t all = s->max_memory;
-	s->reassemble.datagrams = min_of(s->reassemble.datagrams, max_of(all / 16 / DATAGRAM_BYTES, UINT64_C(2)));
+	s->reassemble.datagrams = min_of(s->reassemble.datagrams, max_of(all / 48 / DATAGRAM_BYTES, UINT64_C(2)));
 	all -= min_of(all / 8, s->reassemble.datagrams * DATAGRAM_BYTES);
 
-	uint64_t segments = all * 6 / 100, slots = all * 7 / 100, texts = all * 9 / 100;
+	uint64_t segments = all * 35 / 1000, slots = all * 50 / 1000;
 	s->flowtab.max_segments = (uint32_t)max_of(segments / 512, (uint64_t)SHARDS);
-	s->session.max_slots = (uint32_t)max_of(slots / (sessions_slot_bytes() + 32), (uint64_t)SHARDS);
-	s->session.max_blocks_bytes = (uint32_t)min_of(texts, (uint64_t)UINT32_MAX);
+	s->session.max_slots = (uint32_t)max_of(slots / sessions_slot_bytes(), (uint64_t)SHARDS);
 
-	/* Of eight flows six have TCP state and four have requests. What a flow costs is asked of the table itself. */
-	uint64_t rest = all - segments - slots - texts, flows = 1 << 20;
+	/* Any flow may have TCP state and requests. What one costs is asked of the table itself. */
+	uint64_t rest = all - segments - slots, flows = 1 << 20;
 	struct flowtab_settings probe = s->flowtab;
 	probe.max_segments = 0;
-	probe.max_flows = (uint32_t)flows;
-	probe.max_tcp = (uint32_t)(flows * 6 / 8);
-	uint64_t cost = flowtab_memory_max(&probe) / flows + 1 + sessions_conn_bytes(&s->session) / 2;
+	probe.max_flows = probe.max_tcp = (uint32_t)flows;
+	uint64_t cost = flowtab_memory_max(&probe) / flows + 1 + FLOW_L7_BYTES;
 	flows = max_of(min_of(rest / cost, (uint64_t)1 << 28), (uint64_t)SHARDS);
-	s->flowtab.max_flows = (uint32_t)flows;
-	s->flowtab.max_tcp = (uint32_t)max_of(flows * 6 / 8, (uint64_t)SHARDS);
-	s->session.max_conns = (uint32_t)max_of(flows / 2, (uint64_t)SHARDS);
+	s->flowtab.max_flows = s->flowtab.max_tcp = (uint32_t)flows;
+	s->session.max_blocks_bytes = flows * FLOW_L7_BYTES;
 }

@@ -6,9 +6,9 @@
  *
  * An entry has three tiers. The first (struct flow, 192 bytes) is what every flow costs; 24 bytes beside it are touched
  * only where packets have VLAN tags, tunnels, fragments or wrong checksums. The second (struct tcp and struct tcp_rest,
- * 288 bytes, with TCP performance and both streams) is taken when a TCP flow shows more than lone SYNs. The third
+ * 272 bytes, with TCP performance and both streams) is taken when a TCP flow shows more than lone SYNs. The third
  * (struct tcp_trouble, 144 bytes) is taken when something in it is lost, repeated or out of order; there is one for
- * every fourth of the second.
+ * every eighth of the second.
  *
  * Eviction knows two classes by shard: what is not yet or no longer open, one-way datagrams and ICMP go first; open
  * flows only when there are no others. Of a class the flow leaves whose timer is next, unless it had packets since that

@@ -124,8 +124,13 @@ struct samples {
 
 /* The second part, of the same index: what packets that carry data, or begin a connection, touch as well. */
 struct tcp_rest {
-	int64_t syn_ns, synack_ns;                   /* the latest of each */
-	int64_t rtt_client_ns, rtt_server_ns;        /* as far as rtt_known says */
+	/* When the last SYN came, until it is known how long its answer took; likewise the SYN-ACK. */
+	union {
+		int64_t syn_ns, rtt_server_ns;
+	};
+	union {
+		int64_t synack_ns, rtt_client_ns;
+	};
 	uint64_t skip[2];                            /* by direction */
 	struct samples srt;                          /* its data segments to the peer's bare ACKs */
 	struct samples turn;                         /* last data of the peer to its first data */
@@ -134,9 +139,10 @@ struct tcp_rest {
 	uint32_t trouble;                            /* index of the third part, POOL_NONE */
 	uint16_t handshake_window;                   /* of the ACK of the SYN-ACK */
 	uint8_t syn_direction;                       /* of syn_ns; 2: none */
-	uint8_t rtt_known : 4, rtt_reported : 4;     /* RTT_SERVER, RTT_CLIENT; RTT_BOTH: and their sum */
+	uint8_t rtt_known : 3, rtt_reported : 3;     /* RTT_SERVER, RTT_CLIENT; RTT_BOTH: and their sum */
+	uint8_t synack_seen : 1;
 };
-_Static_assert(sizeof(struct tcp_rest) == 160, "two and a half cache lines");
+_Static_assert(sizeof(struct tcp_rest) == 144, "two and a quarter cache lines");
 
 #define TCP_HOLES 3
 #define SEQUENCE_FAR (1 << 30) /* the largest window there is (RFC 7323); what is further off is not of this flow */

@@ -16,13 +16,13 @@ static uint32_t limit_of(uint32_t limit)
 /* Of the flows with a second tier, how many may have the third: in most nothing ever goes wrong. */
 static uint32_t troubles_of(uint32_t tcp)
 {
-	return tcp / 4 + 1;
+	return tcp / 8 + 1;
 }
 
-/* Most flows come through at most one tunnel, or none. */
+/* Where all flows come through a tunnel, a table that is a quarter full has them all. */
 static uint32_t tunnels_of(uint32_t flows)
 {
-	return (flows + 1) / 2;
+	return (flows + 3) / 4;
 }
 
 static uint64_t buckets_of(uint64_t flows)

@@ -381,7 +381,8 @@ static void handshake(struct flowtab *t, struct flow *f, struct tcp *c, const st
 		}
 		if (!(p->tcp_flags & TCP_ACK)) {
 			m->syn_count++;
-			m->syn_ns = ts_ns;
+			if (!(m->rtt_known & RTT_SERVER))
+				m->syn_ns = ts_ns;
 			m->syn_direction = (uint8_t)direction;
 			return;
 		}
@@ -390,7 +391,9 @@ static void handshake(struct flowtab *t, struct flow *f, struct tcp *c, const st
 			count_ack_retrans(t, f, direction);
 		if (!(peer->flags & SIDE_STARTED)) /* its SYN was not seen, but is told by what is acknowledged */
 			stream_start(peer, p->ack);
-		m->synack_ns = ts_ns;
+		m->synack_seen = true;
+		if (!(m->rtt_known & RTT_CLIENT))
+			m->synack_ns = ts_ns;
 		if (!(m->rtt_known & RTT_SERVER) && m->syn_direction == !direction && ts_ns >= m->syn_ns) {
 			m->rtt_known |= RTT_SERVER;
 			m->rtt_server_ns = ts_ns - m->syn_ns;
@@ -401,7 +404,7 @@ static void handshake(struct flowtab *t, struct flow *f, struct tcp *c, const st
 		return;
 	if (!(peer->flags & SIDE_STARTED) && (s->flags & SIDE_ISN) && p->seq == s->isn + 1)
 		stream_start(peer, p->ack); /* likewise: the SYN-ACK was not seen, but is acknowledged */
-	if (!m->synack_ns || !(peer->flags & SIDE_ISN) || p->ack - peer->isn - 1 > 0xffff)
+	if (!m->synack_seen || !(peer->flags & SIDE_ISN) || p->ack - peer->isn - 1 > 0xffff)
 		return;
 	bool repeat = p->ack == peer->isn + 1 && is_bare_ack(p) && !(f->flags & FLOW_TALKED) &&
 		      !(s->flags & SIDE_KEEPALIVE) && !(peer->flags & SIDE_KEEPALIVE);

@@ -32,6 +32,7 @@ BUILDS = {
     "fuzz": (CLANG, ["-Dbuildtype=debugoptimized", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Dfuzz=true"]),
     "fault": ("gcc", ["-Dfault=drop_packet"]),
     "bare": ("gcc", ["-Dwerror=true", "-Dbpf=disabled", "-Daf_xdp=disabled", "-Ddpdk=disabled"]),
+    "fold": ("gcc", ["-Dfold=true"]),
     "bench": ("gcc", ["-Dbuildtype=release", "-Db_lto=true", "-Ddebug=true"]),
 }
 
@@ -221,6 +222,7 @@ STEPS = {
     "unit-tsan": lambda log: unit("tsan", log, "ring|outbox|flowtab|live|view|nics"),
     "golden-gcc": lambda log: verify("gcc", log),
     "golden-asan": lambda log: verify("asan", log),
+    "golden-fold": lambda log: build("fold", ["tapscope"], log) and verify("fold", log),
     "truth": lambda log: script("truth", log, python("truth.py", binary("gcc"))),
     "truth-stores": lambda log: script("truth-stores", log, python("truth_stores.py", binary("gcc"))),
     "inputs": lambda log: script("inputs", log, python("inputs.py", binary("asan"))),
@@ -233,6 +235,7 @@ STEPS = {
     "determinism-tsan": lambda log: build("tsan", ["tapscope"], log) and script("determinism-tsan", log, python("determinism.py", "--quick", binary("tsan"))),
     "instructions": lambda log: build("bench", ["tapscope"], log) and script("instructions", log, python("bench/instructions.py", binary("bench"))),
     "flow-model": lambda log: script("flow-model", log, python("flow_model.py", binary("gcc"))),
+    "open-connections": lambda log: script("open-connections", log, python("open_connections.py", binary("gcc"))),
     "balance": lambda log: script("balance", log, python("balance.py", binary("gcc"))),
     "pairing": lambda log: script("pairing", log, python("pairing_sim.py", binary("gcc"), "10")),
     "pairing-real": lambda log: script("pairing-real", log, python("pairing_real.py", binary("gcc"))),

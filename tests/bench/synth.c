@@ -3,8 +3,12 @@
  *   synth http FLOWS REQUESTS OPEN OUT    TCP connections with HTTP exchanges each, OPEN of them at a time
  *   synth flood PACKETS FLOWS OUT         SYNs and UDP datagrams of 60 bytes over so many five-tuples: each once, then
  *                                         at random
+ *   synth open PROTOCOL CONNECTIONS EXCHANGES WAITING OUT
+ *                                         TCP connections that all stay open: each has an exchange of http or redis,
+ * then each the next, and at last the first WAITING send a request that is not answered
  *
- * A connection of N exchanges has 6 + 4 N packets. A SYN that comes again has the number that it had. */
+ * A connection of N exchanges has 6 + 4 N packets, one that stays open 3 + 2 N. A SYN that comes again has the number
+ * that it had. */
 #include "frames.h"
 
 struct connection {
@@ -107,6 +111,47 @@ static void write_http(uint64_t flows, unsigned requests, uint64_t open)
 	free(all);
 }
 
+static void redis_request(struct connection *c, unsigned n)
+{
+	char key[32], text[128];
+	int key_len = snprintf(key, sizeof key, "key:%llu:%u", (unsigned long long)c->id, n);
+	int len = snprintf(text, sizeof text, "*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n", key_len, key);
+	from_client(&c->pair, PSH | ACK, text, (size_t)len);
+}
+
+static void redis_response(struct connection *c)
+{
+	char text[64];
+	unsigned len = 1 + (unsigned)(next_random() % 40);
+	int head = snprintf(text, sizeof text, "$%u\r\n", len);
+	memset(text + head, 'v', len);
+	memcpy(text + head + len, "\r\n", 2);
+	from_server(&c->pair, PSH | ACK, text, (size_t)head + len + 2);
+}
+
+static void write_open(const char *protocol, uint64_t count, unsigned exchanges, uint64_t waiting)
+{
+	int redis = !strcmp(protocol, "redis");
+	struct connection *all = calloc(count, sizeof *all);
+	if (!all)
+		exit(3);
+	for (uint64_t i = 0; i < count; i++) {
+		open_connection(&all[i], i, exchanges);
+		if (redis)
+			all[i].pair.server.port = 6379;
+		handshake(&all[i].pair);
+	}
+	for (unsigned n = 0; n <= exchanges; n++) {
+		for (uint64_t i = 0; i < (n < exchanges ? count : waiting); i++) {
+			struct connection *c = &all[i];
+			(redis ? redis_request : request)(c, n);
+			if (n < exchanges)
+				(redis ? redis_response : response)(c);
+		}
+	}
+	free(all);
+}
+
 static void write_flood(uint64_t packets, uint64_t flows)
 {
 	/* a step that shares no factor with the number of flows visits each once */
@@ -123,11 +168,19 @@ static void write_flood(uint64_t packets, uint64_t flows)
 int main(int argc, char **argv)
 {
 	int http = argc == 6 && !strcmp(argv[1], "http"), flood = argc == 5 && !strcmp(argv[1], "flood");
-	if (!http && !flood) {
-		fprintf(stderr, "usage: synth http FLOWS REQUESTS OPEN OUT | synth flood PACKETS FLOWS OUT\n");
+	int open = argc == 7 && !strcmp(argv[1], "open");
+	if (!http && !flood && !open) {
+		fprintf(stderr, "usage: synth http FLOWS REQUESTS OPEN OUT | synth flood PACKETS FLOWS OUT |\n"
+				"       synth open http|redis CONNECTIONS EXCHANGES WAITING OUT\n");
 		return 2;
 	}
 	open_capture(argv[argc - 1]);
+	if (open) {
+		write_open(argv[2], strtoull(argv[3], NULL, 10), (unsigned)strtoul(argv[4], NULL, 10),
+			   strtoull(argv[5], NULL, 10));
+		close_capture();
+		return 0;
+	}
 	uint64_t a = strtoull(argv[2], NULL, 10), b = strtoull(argv[3], NULL, 10);
 	if (http)
 		write_http(a, (unsigned)b, strtoull(argv[4], NULL, 10));

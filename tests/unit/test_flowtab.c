@@ -605,12 +605,12 @@ static void test_eviction(void **state)
 	free(w);
 }
 
-/* What went wrong is noted for a quarter of the flows and one; a note is given back when a record has told it. */
+/* What went wrong is noted for an eighth of the flows and one; a note is given back when a record has told it. */
 static void test_trouble_quota(void **state)
 {
 	(void)state;
 	struct flowtab_settings s = fixture_settings();
-	s.max_tcp = SHARDS * 8;
+	s.max_tcp = SHARDS * 16;
 	struct world *w = calloc(1, sizeof *w);
 	assert_int_equal(flowtab_new(&w->table, &s, 1, 0, &calls, w), 0);
 	int64_t now = 30 * NS_PER_S;
