@@ -160,6 +160,12 @@ static void write_state(const struct page *p, const struct live_counters *c)
 	fprintf(p->out, "tapscope_reordered_frames_total %" PRIu64 "\n", c->reordered);
 	counter(p, "clock_steps", "Steps of the realtime clock.");
 	fprintf(p->out, "tapscope_clock_steps_total %" PRIu64 "\n", c->clock_steps);
+	gauge(p, "shed_level",
+	      "Load is shed: 0 no; 1 long texts and compressed contents; 2 requests; 3 and more new flows.");
+	fprintf(p->out, "tapscope_shed_level %u\n", c->shed);
+	counter(p, "shed_entered", "How often a level of shedding was entered from the one below.");
+	for (unsigned i = 1; i < SHED_LEVELS; i++)
+		fprintf(p->out, "tapscope_shed_entered_total{level=\"%u\"} %" PRIu64 "\n", i, c->shed_entered[i]);
 	counter(p, "bytes", "Bytes on the wire of the frames taken.");
 	fprintf(p->out, "tapscope_bytes_total %" PRIu64 "\n", c->engine.bytes);
 }

@@ -92,6 +92,8 @@ static void add_limits(struct export_ledger *g, const struct engine_counters *c)
 	add_limit(g, "connections given up, no room", s->buffers_refused);
 	add_limit(g, "requests beyond outstanding_max", s->outstanding_exceeded);
 	add_limit(g, "connections not followed further", s->given_up);
+	add_limit(g, "compressed contents not opened, pressure", s->contents_shed);
+	add_limit(g, "connections not followed, pressure", s->conns_shed);
 	add_limit(g, "pairing lost", s->pairing_lost);
 	add_limit(g, "pairing regained", s->pairing_regained);
 }

@@ -46,13 +46,11 @@ const struct deepflow_option deepflow_options[] = {
     {"log-file", LOG},
 
     /* limits */
-    {"max_cpus", WATCH},
     {"max_millicpus", WATCH},
     {"sys_free_memory_limit", WATCH},
     {"system_load_circuit_breaker_threshold", WATCH},
     {"system_load_circuit_breaker_recover", WATCH},
     {"system_load_circuit_breaker_metric", WATCH},
-    {"thread_threshold", "the number of threads follows from the number of workers"},
     {"process_threshold", "tapscope is one process"},
     {"max_collect_pps", "packets are not sampled; what does not fit is counted"},
     {"max_npb_bps", BROKER},
@@ -64,9 +62,7 @@ const struct deepflow_option deepflow_options[] = {
     {"log_retention", LOG},
 
     /* capture */
-    {"capture_bpf", "in this version the filter is given on the command line (-f)"},
-    {"capture_packet_size", "in this version the snap length is given on the command line (-s)"},
-    {"capture_socket_type", LIVE},
+    {"capture_socket_type", "capture.source chooses; AF_PACKET rings are always of version 3"},
     {"if_mac_source", "tags of virtual machines are not built yet in this version"},
     {"vm_xml_path", "tags of virtual machines are not built yet in this version"},
 

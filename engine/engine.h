@@ -20,6 +20,9 @@ struct live_settings {
 	int64_t window_ns;       /* how long a frame waits for those of other inputs */
 	uint64_t handover_bytes; /* of the ring between each two workers; a power of two */
 	uint64_t record_bytes;   /* of the ring from each worker to the sinks; a power of two */
+	uint64_t max_cpus;       /* CPU time of all threads together; 0: no limit */
+	uint64_t max_threads;
+	int64_t shed_lag_ns; /* a worker that is further behind makes tapscope shed load; 0: never */
 };
 
 struct engine_settings {

@@ -413,6 +413,9 @@ void live_counters(struct live *l, struct live_counters *ret_counters)
 		c->sources += s->attached;
 	}
 	pthread_mutex_unlock(&l->sources_lock);
+	c->shed = atomic_load_explicit(&l->shed, memory_order_relaxed);
+	for (unsigned i = 0; i < SHED_LEVELS; i++)
+		c->shed_entered[i] = peek(l->governor.steps_up[i]);
 	for (unsigned i = 0; i < RECORD_KINDS; i++)
 		c->records_written[i] = atomic_load_explicit(&l->written[i], memory_order_relaxed);
 }

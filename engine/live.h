@@ -44,6 +44,14 @@ int live_attach(struct live *l, const struct live_input *input, unsigned *ret_id
 void live_detach(struct live *l, unsigned id);
 /* A source that reported -ENODEV: its id, once each; -1: none. */
 int live_gone(struct live *l);
+/* To be called once a second or so: sheds load when frames were dropped since the last call, a worker lags more than
+ * live.shed_lag behind the clock, or all threads took more than max_cpus. One level at a time, in this order: texts
+ * beyond SHED_TEXT_BYTES and compressed contents of requests; requests altogether; half of all new flows, three
+ * quarters, … of them; established flows keep their entries. After SHED_CALM_NS without pressure one level is taken
+ * back. Returns the level now in force. */
+#define SHED_LEVELS 12 /* the last keeps one of 2^9 new flows */
+#define SHED_CALM_NS (10 * NS_PER_S)
+unsigned live_govern(struct live *l);
 /* Whether every thread has advanced since the last call: for a watchdog. */
 bool live_alive(struct live *l);
 /* Stops all sources, takes what is in their rings, ends all flows, writes all records, joins all threads: within
@@ -69,7 +77,9 @@ struct live_counters {
 	uint64_t clock_steps; /* of the realtime clock, seen by any worker */
 	uint64_t records_lost[RECORD_KINDS]; /* no room on their way to the sinks */
 	uint64_t records_written[RECORD_KINDS];
-	unsigned sources; /* attached */
+	uint64_t shed_entered[SHED_LEVELS]; /* how often each level was entered from the one below */
+	unsigned shed;                      /* level now in force */
+	unsigned sources;                   /* attached */
 	struct {
 		uint64_t busy_ns, packets, handed; /* CPU time of the thread; packets on its flows; frames given away */
 		int64_t lag_ns;                    /* how far behind the clock it last was */

@@ -75,6 +75,7 @@ struct live_worker {
 	int64_t merged_ns; /* time of the newest frame taken: what comes with less is late */
 	int64_t tick_ns, clock_offset_ns;
 	int event; /* wakes it */
+	unsigned shed;
 
 	struct packet burst[BURST];
 	const struct packet *burst_pointers[BURST];
@@ -92,6 +93,13 @@ struct live_worker {
 	_Atomic bool sleeping;
 };
 
+/* What live_govern() saw last. */
+struct governor {
+	int64_t at_ns, calm_since_ns; /* monotonic */
+	uint64_t dropped, busy_ns;
+	uint64_t steps_up[SHED_LEVELS];
+};
+
 struct live {
 	struct engine_settings settings;
 	struct sink *const *sinks;
@@ -102,6 +110,7 @@ struct live {
 	_Atomic(struct plan *) plan;
 	struct live_source *sources;
 	_Atomic int phase;
+	_Atomic unsigned shed; /* level, see session.h and live_shed.c */
 	int64_t window_ns;
 
 	pthread_t export_thread;
@@ -112,6 +121,7 @@ struct live {
 	_Atomic uint64_t written[RECORD_KINDS];
 	uint64_t beats_seen[LIVE_WORKERS + 1];
 	bool finished;
+	struct governor governor;
 	pthread_mutex_t sources_lock; /* chain of sources, and closing them */
 };
 

@@ -431,6 +431,9 @@ void *live_worker_main(void *arg)
 		struct plan *plan = atomic_load_explicit(&l->plan, memory_order_acquire);
 		if (plan != w->plan)
 			adopt(w, plan);
+		unsigned shed = atomic_load_explicit(&l->shed, memory_order_relaxed);
+		if (unlikely(shed != w->shed))
+			worker_shed(&w->worker, w->shed = shed);
 		int phase = atomic_load_explicit(&l->phase, memory_order_acquire);
 		int64_t now_ns = clock_ns(CLOCK_REALTIME), safe_ns;
 		watch_clock(w, now_ns);

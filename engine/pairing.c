@@ -588,7 +588,16 @@ static void call_unpaired(struct dissect *d, struct message *m)
 static int call_transform(struct dissect *d, unsigned kind, const void *data, size_t len, const uint8_t **ret_data,
 			  size_t *ret_len)
 {
-	return transforms_run(of(d)->transforms, kind, data, len, ret_data, ret_len);
+	struct sessions *s = of(d);
+	if (unlikely(s->shed)) {
+		uint32_t open = s->conn->half[s->direction].open;
+		if (open != POOL_NONE)
+			slot_at(s, open)->flags |= SLOT_TRUNCATED;
+		s->counters.contents_shed++;
+		flow_mark_truncated(s->flow);
+		return -ENOTSUP;
+	}
+	return transforms_run(s->transforms, kind, data, len, ret_data, ret_len);
 }
 
 static int call_feed(struct dissect *d, const void *data, size_t len)

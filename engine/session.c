@@ -460,11 +460,38 @@ static __attribute__((noinline)) void take_parts(struct sessions *s, struct flow
 		flow_stream_skip(s->table, f, d->direction, h->skip);
 }
 
+void sessions_shed(struct sessions *s, unsigned level)
+{
+	s->shed = level;
+	s->settings.dissect.text_max =
+	    level >= SHED_CONTENTS ? min_of(s->text_max, (uint64_t)SHED_TEXT_BYTES) : s->text_max;
+}
+
+/* Under pressure: its requests end here. */
+static void shed_conn(struct sessions *s, struct flow *f, struct conn *c, const struct flow_data *d)
+{
+	if (c && c->off)
+		return;
+	s->counters.conns_shed++;
+	flow_mark_truncated(f);
+	if (!c) {
+		if (!d->datagram)
+			flow_stream_off(s->table, f);
+		return;
+	}
+	enter(s, f, c, d->direction, d->ts_ns);
+	sessions_go_off(s);
+}
+
 void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d)
 {
 	struct conn *c = conn_of(s, f);
 	if (d->datagram && !s->udp_wanted)
 		return;
+	if (unlikely(s->shed >= SHED_REQUESTS)) {
+		shed_conn(s, f, c, d);
+		return;
+	}
 	if (unlikely(!c) && (f->l7 != FLOW_L7_NONE || !d->len || !(c = conn_new(s, f))))
 		return;
 	c->touched = true;
@@ -646,6 +673,7 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 	s->settings = *settings;
 	for (unsigned i = 0; i < dissector_count; i++)
 		s->titles[i] = (struct text){dissectors[i]->title, (uint32_t)strlen(dissectors[i]->title)};
+	s->text_max = settings->dissect.text_max;
 	s->emit = emit;
 	s->emit_ctx = ctx;
 	s->dissect.settings = &s->settings.dissect;

@@ -44,6 +44,7 @@ struct session_counters {
 	uint64_t conns_refused, slots_refused, texts_refused, buffers_refused; /* quotas that bit */
 	uint64_t outstanding_exceeded; /* requests that were not kept for pairing */
 	uint64_t pairing_lost, pairing_regained;
+	uint64_t contents_shed, conns_shed; /* under pressure: compressed contents not opened, connections not followed */
 	uint64_t given_up;         /* connections whose dissector failed */
 	uint64_t folded, unfolded; /* connections that were put away to make room, and back */
 };
@@ -72,6 +73,16 @@ void sessions_report(struct sessions *s, struct flow *f, struct flow_record *r, 
 
 /* Bytes of one request, without its texts where they are long. */
 size_t sessions_slot_bytes(void);
+
+/* What is left out under pressure, from now on. Records that it touches say truncated. */
+enum {
+	SHED_NOTHING,
+	SHED_CONTENTS, /* texts beyond SHED_TEXT_BYTES, and compressed contents */
+	SHED_REQUESTS, /* requests */
+	SHED_FLOWS,    /* that, and in the flow table a share of new flows: flowtab_admit() */
+};
+#define SHED_TEXT_BYTES 64
+void sessions_shed(struct sessions *s, unsigned level);
 
 const struct session_counters *sessions_counters(const struct sessions *s);
 uint64_t sessions_memory(const struct sessions *s);

@@ -115,6 +115,8 @@ struct sessions {
 	uint8_t *hint; /* by port: 1 + index of the dissector */
 	bool udp_wanted;
 	struct session_counters counters;
+	unsigned shed;     /* sessions_shed() */
+	uint64_t text_max; /* as configured */
 	struct transforms *transforms;
 	struct text titles[64]; /* of the dissectors */
 

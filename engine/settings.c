@@ -41,6 +41,17 @@ static const struct option replay_options[] = {
      1 << 30, "MiB", NULL, NULL,
      "Ring of records from each worker to the outputs; rounded up to a power of two. When an output is too slow for "
      "it, records are lost and counted; packets never wait."},
+    {"max_cpus", NULL, OPTION_UINT, offsetof(struct engine_settings, live.max_cpus), "0", 0, 1024, "CPUs", NULL, NULL,
+     "CPU time that live capture may take, all threads together; 0: no limit. What is too much for it is shed, see "
+     "live.shed_lag."},
+    {"thread_threshold", NULL, OPTION_UINT, offsetof(struct engine_settings, live.max_threads), "500", 3, 10000,
+     "threads", NULL, NULL,
+     "Live capture starts no more threads than this; it needs one for each worker, and four besides."},
+    {"live.shed_lag", NULL, OPTION_DURATION, offsetof(struct engine_settings, live.shed_lag_ns), "0.5", 0,
+     UINT64_C(60000000000), "s", NULL, NULL,
+     "When a worker is this far behind the clock, when frames are dropped, or max_cpus is exceeded, load is shed, step "
+     "by step: long texts and compressed contents of requests, then requests altogether, then a growing share of new "
+     "flows. Established flows stay. 0: nothing is shed."},
     {0},
 };
 

@@ -163,6 +163,12 @@ void worker_tick(struct worker *w, uint64_t order, int64_t now_ns)
 	flowtab_tick(w->table, now_ns);
 }
 
+void worker_shed(struct worker *w, unsigned level)
+{
+	sessions_shed(w->sessions, level);
+	flowtab_admit(w->table, level >= SHED_FLOWS ? level - SHED_REQUESTS : 0);
+}
+
 void worker_finish(struct worker *w, uint64_t order, int64_t now_ns)
 {
 	w->order = order;
@@ -186,6 +192,7 @@ void worker_add_counters(const struct worker *w, struct engine_counters *c)
 	c->ledger.flow += f->flow_frames;
 	c->ledger.late += f->late_frames;
 	c->ledger.no_memory += f->no_memory_frames;
+	c->ledger.shed += f->shed_frames;
 	for (unsigned i = 0; i < RECORD_KINDS; i++)
 		c->records[i] += w->records[i];
 	c->packets += w->packets;

@@ -36,6 +36,8 @@ static inline void worker_expect(const struct worker *w, const struct packet *p)
 void worker_packets(struct worker *w, const struct packet *const *packets, unsigned count);
 void worker_tick(struct worker *w, uint64_t order, int64_t now_ns);
 void worker_finish(struct worker *w, uint64_t order, int64_t now_ns);
+/* Sheds load from now on, see live.h; level SHED_REQUESTS + n: one of 2^n new flows is kept. */
+void worker_shed(struct worker *w, unsigned level);
 
 /* Adds what this worker counted: flow table, sessions, records, memory, and the ledger's terms on flows. */
 void worker_add_counters(const struct worker *w, struct engine_counters *counters);

@@ -41,7 +41,7 @@ int export_table_new(struct sink **ret_sink, const struct export_table_options *
 /* The packet ledger and the limits that bit, as the summary prints them: frames is the sum of the terms and the
  * remainder. */
 #define EXPORT_TERMS_MAX 64
-#define EXPORT_LIMITS_MAX 16
+#define EXPORT_LIMITS_MAX 24
 struct export_ledger {
 	uint64_t frames, bytes;
 	int64_t first_ns, last_ns, remainder;

@@ -588,6 +588,13 @@ static struct flow *resolve(struct flowtab *t, const struct packet *p, uint32_t 
 	return f;
 }
 
+#define ADMIT_SEED 0x61646d6974 /* another hash than those of shard and place */
+
+void flowtab_admit(struct flowtab *t, unsigned halvings)
+{
+	t->admit_mask = (UINT64_C(1) << halvings) - 1;
+}
+
 void flowtab_packet_at(struct flowtab *t, const struct packet *p, uint32_t hint)
 {
 	int64_t ts_ns = p->ts_ns;
@@ -604,6 +611,10 @@ void flowtab_packet_at(struct flowtab *t, const struct packet *p, uint32_t hint)
 	/* A clock that stepped back stands still for the flow. */
 	int64_t flow_ns = ts_ns;
 	if (unlikely(!f)) {
+		if (unlikely(t->admit_mask) && (hash64(&p->key, sizeof p->key, ADMIT_SEED) & t->admit_mask)) {
+			publish_add(t->counters.shed_frames, p->frames);
+			return;
+		}
 		f = create(t, p, ts_ns);
 		if (unlikely(!f)) {
 			publish_add(t->counters.no_memory_frames, p->frames);

@@ -177,6 +177,7 @@ struct flowtab_counters {
 	uint64_t flow_frames;      /* counted on a flow */
 	uint64_t late_frames;      /* of a connection that had closed: on no flow */
 	uint64_t no_memory_frames; /* no entry could be had */
+	uint64_t shed_frames;      /* of flows that were not admitted */
 	uint64_t flows, flows_evicted, tcp_refused, trouble_refused, segments_refused, segments_held, records;
 	uint64_t live; /* flows now in the table */
 };
@@ -204,6 +205,8 @@ static inline void flowtab_packet(struct flowtab *t, const struct packet *p)
 {
 	flowtab_packet_at(t, p, FLOW_HINT_NONE);
 }
+/* Of flows that begin from now on, one of 2^halvings (0 … 16) gets an entry; flows that have one are not touched. */
+void flowtab_admit(struct flowtab *t, unsigned halvings);
 
 /* The clock: fires timers, shard by shard in ascending order. A clock that steps back fires nothing, and costs
  * O(live flows): for a lasting step, not for packets out of order. */

@@ -188,6 +188,7 @@ struct flows_ahead {
 };
 
 struct flowtab {
+	uint64_t admit_mask; /* flowtab_admit() */
 	struct bucket *buckets;
 	uint32_t bucket_count;
 	struct pool flows, links, tcp, tcp_rest, trouble, segments, tunnels;

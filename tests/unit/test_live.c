@@ -40,7 +40,7 @@ struct queue {
 struct script {
 	struct source source;
 	struct queue queue[LIVE_WORKERS];
-	_Atomic uint64_t received;
+	_Atomic uint64_t received, dropped;
 	_Atomic bool stopped, gone;
 	bool closed;
 	uint64_t total;
@@ -78,7 +78,9 @@ static int script_descriptor(const struct source *s maybe_unused, unsigned q may
 static void script_counters(struct source *s, struct source_counters *ret)
 {
 	struct script *x = container_of(s, struct script, source);
-	*ret = (struct source_counters){.seen = x->total, .received = atomic_load(&x->received)};
+	*ret = (struct source_counters){.seen = x->total + atomic_load(&x->dropped),
+					.kernel_dropped = atomic_load(&x->dropped),
+					.received = atomic_load(&x->received)};
 }
 
 static void script_stop(struct source *s)
@@ -156,7 +158,8 @@ static void segment(bool from_client, uint16_t port, uint8_t flags, uint32_t seq
 struct note {
 	enum record_kind kind;
 	uint64_t packets, rtt_server_ns, server_port, client_port, score;
-	bool is_session;
+	uint64_t resource_len;
+	bool is_session, truncated;
 };
 
 struct notes {
@@ -173,7 +176,8 @@ static int encode_flow(const struct sink *s maybe_unused, const struct flow_reco
 			 .rtt_server_ns = flow_record_has(r, rtt_server_ns) ? (uint64_t)r->rtt_server_ns : 0,
 			 .server_port = r->server_port,
 			 .client_port = r->client_port,
-			 .score = r->direction_score};
+			 .score = r->direction_score,
+			 .truncated = flow_record_has(r, truncated)};
 	if (room < sizeof n)
 		return -ENOBUFS;
 	memcpy(out, &n, sizeof n);
@@ -185,7 +189,9 @@ static int encode_request(const struct sink *s maybe_unused, const struct reques
 	struct note n = {.kind = RECORD_REQUEST,
 			 .server_port = r->server_port,
 			 .client_port = r->client_port,
-			 .is_session = text_is(r->type, "session")};
+			 .is_session = text_is(r->type, "session"),
+			 .resource_len = request_record_has(r, request_resource) ? r->request_resource.len : 0,
+			 .truncated = request_record_has(r, truncated)};
 	if (room < sizeof n)
 		return -ENOBUFS;
 	memcpy(out, &n, sizeof n);
@@ -544,6 +550,96 @@ static void test_time_that_is_wrong_holds_nobody_up(void **state maybe_unused)
 	free(y);
 }
 
+/* A handshake, and a request with a path of 100 bytes, answered. */
+static void talk(struct script *x, uint16_t port, int64_t ts_ns)
+{
+	char request[128] = "";
+	memset(request, 0x61, 104);
+	memcpy(request, "GET /", 5);
+	memcpy(request + 104, " HTTP/1.1\r\nHost: x\r\n\r\n", 23);
+	segment(true, port, 2, 100, 0, "");
+	script_add(x, 0, ts_ns, ts_ns);
+	segment(false, port, 18, 500, 101, "");
+	script_add(x, 0, ts_ns + 1, ts_ns);
+	segment(true, port, 16, 101, 501, "");
+	script_add(x, 0, ts_ns + 2, ts_ns);
+	segment(true, port, 24, 101, 501, request);
+	script_add(x, 0, ts_ns + 3, ts_ns);
+	segment(false, port, 24, 501, 101 + (uint32_t)strlen(request), "HTTP/1.1 204 No Content\r\n\r\n");
+	script_add(x, 0, ts_ns + 4, ts_ns);
+}
+
+/* Takes what the script has, whole. */
+static void play(struct fixture *f, struct script *x)
+{
+	live_detach(f->live, attach(f, x, 0));
+	assert_int_equal(atomic_load(&x->received), x->total);
+}
+
+static const struct note *flow_of(const struct fixture *f, uint64_t client_port)
+{
+	for (unsigned i = 0; i < f->notes.count; i++)
+		if (f->notes.at[i].kind == RECORD_FLOW && f->notes.at[i].client_port == client_port)
+			return &f->notes.at[i];
+	return NULL;
+}
+
+/* Each step of shedding marks what it touches, and nothing else. */
+static void test_load_is_shed_step_by_step(void **state maybe_unused)
+{
+	struct fixture f;
+	struct script *losing = script_new(1), *x[4];
+	start(&f, 1, 0);
+	attach(&f, losing, 1);
+	assert_int_equal(live_govern(f.live), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		x[i] = script_new(1);
+		int64_t t = now_ns();
+		if (i < 3)
+			talk(x[i], (uint16_t)(1000 + i), t);
+		for (unsigned k = 0; k < 1000 && i == 3; k++) {
+			segment(true, (uint16_t)(2000 + k), 2, 1, 0, "");
+			script_add(x[i], 0, t + k, t);
+		}
+		if (i == 3) { /* of one that is established, and was not touched yet */
+			segment(true, 1001, 16, 230, 528, "");
+			script_add(x[i], 0, t + 1000, t);
+		}
+		play(&f, x[i]);
+		atomic_fetch_add(&losing->dropped, 1);
+		assert_int_equal(live_govern(f.live), i + 1);
+	}
+	assert_int_equal(live_govern(f.live), 4); /* no pressure, but not calm for long */
+	finish(&f);
+	assert_int_equal(f.requests, 2);
+	const struct note *whole = NULL, *cut = NULL;
+	for (unsigned i = 0; i < f.notes.count; i++) {
+		const struct note *n = &f.notes.at[i];
+		if (n->kind == RECORD_REQUEST && n->client_port == 1000)
+			whole = n;
+		if (n->kind == RECORD_REQUEST && n->client_port == 1001)
+			cut = n;
+	}
+	assert_non_null(whole);
+	assert_non_null(cut);
+	assert_false(whole->truncated);
+	assert_int_equal(whole->resource_len, 100);
+	assert_true(cut->truncated);
+	assert_int_equal(cut->resource_len, SHED_TEXT_BYTES);
+	assert_false(flow_of(&f, 1000)->truncated);
+	assert_true(flow_of(&f, 1002)->truncated);
+	assert_int_equal(flow_of(&f, 1001)->packets, 6);
+	assert_int_equal(f.counters.engine.sessions.conns_shed, 1);
+	assert_in_range(f.counters.engine.ledger.shed, 400, 600);
+	assert_int_equal(f.flows + f.counters.engine.ledger.shed, 1003);
+	assert_int_equal(f.counters.shed, 4);
+	assert_int_equal(f.counters.shed_entered[1], 1);
+	free(f.notes.at);
+	for (unsigned i = 0; i < 4; i++)
+		free(x[i]);
+	free(losing);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -553,6 +649,7 @@ int main(void)
 	    cmocka_unit_test(test_a_full_ring_between_workers_counts),
 	    cmocka_unit_test(test_sources_come_and_go),
 	    cmocka_unit_test(test_a_slow_sink_costs_records_only),
+	    cmocka_unit_test(test_load_is_shed_step_by_step),
 	    cmocka_unit_test(test_time_that_is_wrong_holds_nobody_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
