@@ -1,5 +1,5 @@
-/* notify.h - what the service manager wants to know: systemd's notification protocol (sd_notify(3)), one datagram to the
- * socket that NOTIFY_SOCKET names. Without one, nothing happens. Control thread. */
+/* notify.h - what the service manager wants to know: systemd's notification protocol (sd_notify(3)), one datagram to
+ * the socket that NOTIFY_SOCKET names. Without one, nothing happens. Control thread. */
 #ifndef TS_APP_NOTIFY_H
 #define TS_APP_NOTIFY_H
 

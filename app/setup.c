@@ -46,15 +46,23 @@ static int apply(struct setup *s, const struct setup_options *options, const cha
 int setup_load(struct setup *s, const struct setup_options *options, const char *command)
 {
 	*s = (struct setup){0};
-	engine_option_tables(&s->settings, s->tables);
-	struct option_table *end = s->tables;
-	while (end->room)
-		end++;
-	*end = (struct option_table){"place", place_options, &s->place};
+	setup_rebase(s);
 	int r = apply(s, options, command);
 	if (r)
 		setup_clear(s);
 	return r;
+}
+
+void setup_rebase(struct setup *s)
+{
+	engine_option_tables(&s->settings, s->tables);
+	struct option_table *end = s->tables;
+	while (end->room)
+		end++;
+	*end++ = (struct option_table){"source", source_option_table, &s->source};
+	*end++ = (struct option_table){"place", place_options, &s->place};
+	*end++ = (struct option_table){"api", api_options, &s->api};
+	*end = (struct option_table){0};
 }
 
 void setup_clear(struct setup *s)

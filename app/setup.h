@@ -2,10 +2,12 @@
 #ifndef TS_APP_SETUP_H
 #define TS_APP_SETUP_H
 
+#include "api.h"
 #include "engine.h"
 #include "export.h"
 #include "live.h"
 #include "place.h"
+#include "settings.h"
 
 #include <stdio.h>
 
@@ -21,7 +23,9 @@ struct setup_options {
 struct setup {
 	struct engine_settings settings;
 	struct place_settings place;
-	struct option_table tables[9]; /* the engine's, and that of place */
+	struct source_settings source;
+	struct api_settings api;
+	struct option_table tables[12]; /* the engine's, and those of place, source and api */
 };
 
 /* Collects one assignment; false where there are too many. */
@@ -30,6 +34,8 @@ bool setup_assign(struct setup_options *o, const char *assignment);
  */
 int setup_load(struct setup *s, const struct setup_options *options, const char *command);
 void setup_clear(struct setup *s);
+/* After *s was copied from another place: its tables point into it again. */
+void setup_rebase(struct setup *s);
 
 /* The packet ledger in the form that the summary prints. */
 void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_ledger);

@@ -33,6 +33,10 @@ int config_set(const struct option_table *tables, const char *assignment, struct
 /* The whole file with every option, its default, unit, range, choices and meaning as comments: loads again to the same.
  */
 int config_example(const struct option_table *tables, struct buffer *out);
+/* Tells each option whose value differs; both arrays have the same tables, with settings of their own. */
+void config_changes(const struct option_table *a, const struct option_table *b,
+		    void (*tell)(void *ctx, const struct option *o), void *ctx);
+
 /* What is in force, as YAML. */
 int config_show(const struct option_table *tables, struct buffer *out);
 

@@ -15,6 +15,9 @@
 #include "session.h"
 #include "sink.h"
 
+struct view; /* place/view.h */
+struct views;
+
 /* Live capture, see live.h. */
 struct live_settings {
 	int64_t window_ns;       /* how long a frame waits for those of other inputs */
@@ -37,6 +40,10 @@ struct engine_settings {
 	struct flowtab_settings flowtab;
 	struct session_settings session;
 	struct live_settings live;
+	/* Not options. What is known of NICs and addresses: in replay one view, live a series of them. NULL: nothing.
+	 */
+	const struct view *view;
+	struct views *views;
 };
 
 /* Tables whose settings lie in *s; ends with a NULL room. Not freed. At most 8. */

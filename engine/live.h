@@ -52,6 +52,8 @@ int live_gone(struct live *l);
 #define SHED_LEVELS 12 /* the last keeps one of 2^9 new flows */
 #define SHED_CALM_NS (10 * NS_PER_S)
 unsigned live_govern(struct live *l);
+/* Takes over max_cpus and live.shed_lag, and nothing else. */
+void live_reconfigure(struct live *l, const struct engine_settings *settings);
 /* Whether every thread has advanced since the last call: for a watchdog. */
 bool live_alive(struct live *l);
 /* Stops all sources, takes what is in their rings, ends all flows, writes all records, joins all threads: within

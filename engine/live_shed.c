@@ -35,3 +35,9 @@ unsigned live_govern(struct live *l)
 	atomic_store_explicit(&l->shed, level, memory_order_relaxed);
 	return level;
 }
+
+void live_reconfigure(struct live *l, const struct engine_settings *settings)
+{
+	l->settings.live.max_cpus = settings->live.max_cpus;
+	l->settings.live.shed_lag_ns = settings->live.shed_lag_ns;
+}

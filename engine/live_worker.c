@@ -434,6 +434,8 @@ void *live_worker_main(void *arg)
 		unsigned shed = atomic_load_explicit(&l->shed, memory_order_relaxed);
 		if (unlikely(shed != w->shed))
 			worker_shed(&w->worker, w->shed = shed);
+		if (l->settings.views)
+			w->worker.view = view_current(l->settings.views, w->index);
 		int phase = atomic_load_explicit(&l->phase, memory_order_acquire);
 		int64_t now_ns = clock_ns(CLOCK_REALTIME), safe_ns;
 		watch_clock(w, now_ns);

@@ -62,7 +62,14 @@ static void emit(struct worker *w, uint8_t shard, enum record_kind kind, const v
 
 static void on_request(void *ctx, struct flow *f, const struct request_record *r)
 {
-	emit(ctx, f->shard, RECORD_REQUEST, r);
+	struct worker *w = ctx;
+	if (unlikely(w->view)) {
+		struct request_record placed = *r;
+		worker_place_request(w, f, &placed);
+		emit(w, f->shard, RECORD_REQUEST, &placed);
+		return;
+	}
+	emit(w, f->shard, RECORD_REQUEST, r);
 }
 
 static void on_data(void *ctx, struct flow *f, const struct flow_data *d)
@@ -99,6 +106,8 @@ static void on_report(void *ctx, struct flow *f, struct flow_record *r, bool las
 {
 	struct worker *w = ctx;
 	sessions_report(w->sessions, f, r, last);
+	if (unlikely(w->view))
+		worker_place_flow(w, f, r);
 	if (w->settings->flowtab.community_id)
 		flow_record_set(r, community_id, ((struct text){NULL, 0})); /* whoever prints it computes it */
 	emit(w, f->shard, RECORD_FLOW, r);
@@ -116,7 +125,8 @@ static const struct flow_calls calls = {
 int worker_init(struct worker *w, const struct engine_settings *settings, struct sink *const *sinks,
 		unsigned sink_count, unsigned shards, int64_t now_ns, struct outbox *outbox, struct error *e)
 {
-	*w = (struct worker){.settings = settings, .sinks = sinks, .sink_count = sink_count, .outbox = outbox};
+	*w = (struct worker){
+	    .settings = settings, .view = settings->view, .sinks = sinks, .sink_count = sink_count, .outbox = outbox};
 	if (!outbox) {
 		w->scratch = malloc(OUTBOX_ENTRY_MAX);
 		if (!w->scratch)

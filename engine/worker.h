@@ -4,6 +4,8 @@
 
 #include "engine.h"
 #include "outbox.h"
+#include "tap.h"
+#include "view.h"
 
 #define BURST 32
 
@@ -13,10 +15,11 @@ struct worker {
 	unsigned sink_count;
 	struct flowtab *table;
 	struct sessions *sessions;
-	struct outbox *outbox; /* NULL: records go straight into the sinks */
-	bool lossy;            /* live: a record that finds the outbox full is lost, and counted */
-	char *scratch;         /* OUTBOX_ENTRY_MAX, where there is no outbox */
-	uint64_t order;        /* of the packet or tick at hand */
+	struct outbox *outbox;   /* NULL: records go straight into the sinks */
+	bool lossy;              /* live: a record that finds the outbox full is lost, and counted */
+	char *scratch;           /* OUTBOX_ENTRY_MAX, where there is no outbox */
+	const struct view *view; /* whose addresses are whose; NULL: nothing is known */
+	uint64_t order;          /* of the packet or tick at hand */
 	uint64_t records[RECORD_KINDS], records_lost[RECORD_KINDS]; /* made; of these found no room on their way out */
 	uint64_t packets;
 	int failed; /* a sink's -errno */
@@ -38,6 +41,10 @@ void worker_tick(struct worker *w, uint64_t order, int64_t now_ns);
 void worker_finish(struct worker *w, uint64_t order, int64_t now_ns);
 /* Sheds load from now on, see live.h; level SHED_REQUESTS + n: one of 2^n new flows is kept. */
 void worker_shed(struct worker *w, unsigned level);
+
+/* placing.c: adds where the flow was seen and whose its ends are; only where there is a view. */
+void worker_place_flow(const struct worker *w, const struct flow *f, struct flow_record *r);
+void worker_place_request(const struct worker *w, const struct flow *f, struct request_record *r);
 
 /* Adds what this worker counted: flow table, sessions, records, memory, and the ledger's terms on flows. */
 void worker_add_counters(const struct worker *w, struct engine_counters *counters);

@@ -386,6 +386,7 @@ static struct flow_link *use_link(struct flowtab *t, struct flow *f)
 static void keep_tags(struct flowtab *t, struct shard *s, struct flow *f, const struct packet *p)
 {
 	struct flow_link *l = use_link(t, f);
+	l->nic = p->nic != p->key.tap ? p->nic : 0;
 	l->vlan_count = p->vlan_count;
 	for (unsigned i = 0; i < p->vlan_count; i++)
 		l->vlan[i] = p->vlan[i];
@@ -464,7 +465,7 @@ static struct flow *create(struct flowtab *t, const struct packet *p, int64_t ts
 	memcpy(f->mac_source, p->mac_source, 6);
 	f->shard = p->shard;
 	f->syn_scale = 255;
-	if (unlikely(p->vlan_count | p->tunnel_count))
+	if (unlikely(p->vlan_count | p->tunnel_count) || unlikely(p->nic && p->nic != p->key.tap))
 		keep_tags(t, s, f, p);
 	index_insert(t, p->key.hash, index);
 	wheel_init_node(&f->timer);

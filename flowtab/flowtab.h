@@ -231,6 +231,17 @@ void flow_mark_truncated(struct flow *f);
 uint64_t flow_id(const struct flowtab *t, const struct flow *f);
 bool flow_is_midstream(const struct flowtab *t, const struct flow *f);
 
+/* Where a flow's first packet was seen. */
+struct flow_origin {
+	uint16_t nic; /* id; 0: none */
+	bool has_mac;
+	uint8_t vlan_count, tunnel_count;
+	uint16_t vlan[PACKET_VLANS]; /* TCI, outermost first */
+	uint8_t mac[2][6];           /* by end of the key; where has_mac */
+	struct tunnel tunnel[PACKET_TUNNELS];
+};
+void flow_origin(const struct flowtab *t, const struct flow *f, struct flow_origin *ret_origin);
+
 /* Bytes of a direction that were never seen, so far: those told by gap() and those that lay within a skip. Most flows
  * have none in either direction. */
 static inline bool flow_has_gaps(const struct flow *f)

@@ -43,7 +43,8 @@ enum flow_class { CLASS_CHEAP, CLASS_KEPT, CLASSES };
 /* What few flows have; beside each entry, with its index, and touched only where FLOW_LINK is set. */
 struct flow_link {
 	uint16_t vlan[PACKET_VLANS]; /* of the first packet, as are tunnels */
-	uint32_t vlan_count;
+	uint16_t vlan_count;
+	uint16_t nic;          /* of the first packet, where it is not the key's observation point; else 0 */
 	uint32_t tunnel;       /* first of a chain in the pool of tunnels, POOL_NONE */
 	uint32_t fragments;    /* since the last record */
 	uint32_t bad_checksum; /* since the last record */

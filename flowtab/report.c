@@ -117,6 +117,29 @@ static void set_link(const struct flowtab *t, struct flow_record *r, const struc
 	l->fragments = l->bad_checksum = 0;
 }
 
+void flow_origin(const struct flowtab *t, const struct flow *f, struct flow_origin *ret_origin)
+{
+	unsigned first = !!(f->flags & FLOW_FIRST_1); /* the end that sent the first packet */
+	struct flow_origin *o = ret_origin;
+	o->nic = f->key.tap; /* where each NIC is an observation point, they have the same numbers */
+	o->vlan_count = o->tunnel_count = 0;
+	o->has_mac = f->flags & FLOW_MAC;
+	memcpy(o->mac[first], f->mac_source, 6);
+	memcpy(o->mac[!first], f->mac_target, 6);
+	if (!(f->flags & FLOW_LINK))
+		return;
+	const struct flow_link *l = flow_link_of(t, f);
+	if (l->nic)
+		o->nic = l->nic;
+	o->vlan_count = (uint8_t)l->vlan_count;
+	memcpy(o->vlan, l->vlan, sizeof o->vlan);
+	for (uint32_t i = l->tunnel; i != POOL_NONE && o->tunnel_count < PACKET_TUNNELS;) {
+		const struct flow_tunnel *u = pool_at(&t->tunnels, i);
+		o->tunnel[o->tunnel_count++] = u->tunnel;
+		i = u->next;
+	}
+}
+
 #define SET_SAMPLES(r, name, s, direction)                                                                             \
 	do {                                                                                                           \
 		if ((s)->count[direction]) {                                                                           \

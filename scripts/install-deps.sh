@@ -6,7 +6,7 @@
 set -euo pipefail
 
 packages=(gcc libc6-dev make meson ninja-build pkg-config libpcap-dev zlib1g-dev libzstd-dev liblz4-dev libsnappy-dev libyaml-dev libssl-dev libpcre2-dev libxxhash-dev libjansson-dev
-	clang-14 bpftool libbpf-dev libxdp-dev libmicrohttpd-dev)
+	clang-14 bpftool libbpf-dev libxdp-dev libmicrohttpd-dev libcap-dev)
 for option; do
 	case $option in
 	--test) packages+=(python3 valgrind iproute2 procps util-linux tcpdump libclang-rt-14-dev clang-format-14 libcmocka-dev libdpdk-dev) ;;
