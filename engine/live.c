@@ -71,7 +71,7 @@ static void *export_main(void *arg)
 static uint64_t power_of_two(uint64_t bytes, uint64_t at_most)
 {
 	uint64_t size = 2 * OUTBOX_ENTRY_MAX;
-	while (size < bytes && size < at_most)
+	while (size < bytes && 2 * size <= at_most)
 		size *= 2;
 	return size;
 }

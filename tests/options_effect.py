@@ -6,12 +6,15 @@
 EFFECTS has a line for each option: another value, an input, and what changes. An option without a line, and a line without
 an option, fail.
 """
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 from common import ENVIRONMENT, PCAPS, case, finish, replay
 from synth import synth
@@ -105,6 +108,19 @@ EFFECTS = {
     "static_config.default-tap-type": ("x" * 65, None, "refused"),
     "tap.types": ("[vlan = x]", None, "refused"),
     "tap.owners": ("[shop = 10.0.0.1]", None, "refused"),
+    "live.merge_window": ("2", None, "refused"),  # what it is for takes two NICs: tests/unit/test_live.c
+    "live.shed_lag": ("2m", None, "refused"),  # and this takes pressure: the same
+    "max_cpus": ("many", None, "refused"),
+    "thread_threshold": ("4", None, "no start"),
+    "live.handover_memory": ("1KiB", None, "refused"),  # taken out of max_memory: how much is in use stays
+    "live.record_memory": ("1KiB", None, "refused"),
+    "capture.ring_memory": ("64MiB", None, "live size"),
+    "capture.source": ("pcap", None, "live kind"),
+    "capture.promiscuous": ("on", None, "live promiscuity"),
+    "capture.block_timeout": ("1s", None, "live early"),
+    "capture_bpf": ("udp port 1", None, "live filtered"),
+    "capture_packet_size": ("30", None, "live cut"),
+    "api.listen": ("127.0.0.1:9556", None, "live port"),
     "tap.learn_owners": ("maybe", None, "refused"),
     "tap.rescan_interval": ("1ms", None, "refused"),
 }
@@ -142,12 +158,52 @@ def waiting(*settings):
     return int(status["Threads"]), int(status["VmSize"].split()[0])
 
 
+def running(*settings):
+    """What a capture on the loopback looks like after twenty datagrams and 0.3 s: its ledger in the end among it."""
+    ledger = os.path.join(FOLDER.name, "ledger.json")
+    with subprocess.Popen([TAPSCOPE, "run", "-i", "lo", "--format", "none", "--ledger", ledger, "-o", "workers=2", "-o", "capture.block_timeout=10ms", *settings],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT) as p:
+        p.stderr.readline()  # captures on lo
+        time.sleep(0.3)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            for _ in range(20):
+                s.sendto(b"x", ("127.0.0.1", 9))
+        time.sleep(0.3)
+        seen = {}
+        for port in (9555, 9556):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                    seen["port"] = port
+                    seen["early"] = re.search(rb'term="on flows"} (\d+)', answer.read())[1] != b"0"
+            except OSError:
+                pass
+        with open(f"/proc/{p.pid}/status") as f:
+            seen["size"] = int(re.search(r"VmSize:\s+(\d+)", f.read())[1]) >> 14
+        link = subprocess.run(["ip", "-d", "link", "show", "lo"], capture_output=True, text=True).stdout
+        seen["promiscuity"] = re.search(r"promiscuity (\d+)", link)[1]
+        p.terminate()
+        p.wait(10)
+    with open(ledger) as f:
+        got = json.load(f)
+    seen["kind"] = got["sources"][0]["kind"]
+    seen["filtered"] = got["terms"]["filtered in the kernel"] > 0
+    seen["cut"] = got["terms"]["truncated_l4"] + got["terms"]["truncated_ip"] > 0
+    return seen
+
+
 def effect(option, value, files, kind):
     """(whether it changed, what was seen)"""
     setting = ("-o", f"{option}={value}")
     if kind == "refused":
         got = replay(TAPSCOPE, pcap("nginx-slow.pcap"), *setting)
         return got.code in (1, 2) and option.rsplit(".", 1)[-1] in got.err, f"exit {got.code} {got.err}"
+    if kind == "no start":
+        got = subprocess.run([TAPSCOPE, "run", "-i", "lo", *setting, "--format", "none"], capture_output=True, text=True, env=ENVIRONMENT, timeout=20)
+        return got.returncode == 1 and option in got.stderr, got.stderr
+    if kind.startswith("live "):
+        what = kind.split()[1]
+        a, b = running()[what], running(*setting)[what]
+        return a != b, f"{what} is {b}"
     if kind == "interfaces":
         base = [word for other in files for word in ("-o", other)]
         a, b = (subprocess.run([TAPSCOPE, "interfaces", *base, *more], capture_output=True, env=ENVIRONMENT, timeout=20) for more in ((), setting))
