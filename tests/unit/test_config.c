@@ -455,7 +455,7 @@ static void test_deepflow_group(void **state maybe_unused)
 	fixture_open(&f);
 	assert_int_equal(load(&f, "vtap_group_id: g-aaaaaa\n"
 				  "max_memory: 2048\n"
-				  "thread_threshold: 400\n"
+				  "log_threshold: 400\n"
 				  "platform_enabled: 1\n"
 				  "tap_mode: 1\n"
 				  "tap_interface_regex: eth0\n"
@@ -490,7 +490,7 @@ static void test_deepflow_group(void **state maybe_unused)
 	assert_int_equal(f.settings.protocols, 1);
 	static const char *const warned[] = {
 	    "F:1:1: 'vtap_group_id' has no effect here: ",
-	    "F:3:1: 'thread_threshold' has no effect here: ",
+	    "F:3:1: 'log_threshold' has no effect here: ",
 	    "F:4:1: 'platform_enabled' has no effect here: ",
 	    "F:15:5: 'static_config.flow.flow-count-limit' has no effect here: ",
 	    "F:16:3: 'static_config.ebpf' has no effect here: eBPF is not built yet in this version\n",
