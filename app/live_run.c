@@ -40,7 +40,7 @@ struct run {
 	struct setup *setup;
 	const struct live_run_options *options;
 	struct outputs outputs;
-	struct sink *sinks[4];
+	struct sink *sinks[5];
 	unsigned sink_count;
 	struct live *live;
 	struct place *place;
@@ -394,7 +394,8 @@ static void loop(struct run *r)
 		while (read(r->signals, &info, sizeof info) == (ssize_t)sizeof info) {
 			if (info.ssi_signo != SIGHUP)
 				return;
-			reload(r);
+			if (o->setup)
+				reload(r);
 		}
 		follow_nics(r);
 		int64_t now_ns = clock_now(CLOCK_MONOTONIC);
@@ -465,6 +466,8 @@ static int start(struct run *r)
 			r->sinks[r->sink_count++] = r->red;
 		if (result < 0)
 			error_set(&e, result, "no memory for metrics");
+		if (r->options->sink)
+			r->sinks[r->sink_count++] = r->options->sink;
 	}
 	if (result == 0)
 		result = open_places(r, &e);
@@ -497,6 +500,8 @@ static int finish(struct run *r, int status)
 	int result = live_finish(r->live, FINISH_NS);
 	live_counters(r->live, &counters);
 	setup_live_ledger(&counters, &ledger);
+	if (r->options->ret_counters)
+		*r->options->ret_counters = counters;
 	int failed = outputs_finish(&r->outputs, status == EXIT_DONE ? &ledger : NULL, &reader_gone);
 	if (result < 0 && failed == 0 && !reader_gone && result != -EPIPE)
 		say("writing records failed: %s", strerror(-result));

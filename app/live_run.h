@@ -9,9 +9,11 @@
 struct live_run_options {
 	const struct setup_options *setup; /* to read the configuration again */
 	struct outputs_options outputs;
-	const char *ledger;         /* file for the ledger in the end, or NULL */
-	uint64_t count, duration_s; /* 0: no limit */
-	struct option_list only;    /* NICs of the command line; or devices of a source that has no NICs (dpdk) */
+	const char *ledger;                 /* file for the ledger in the end, or NULL */
+	uint64_t count, duration_s;         /* 0: no limit */
+	struct sink *sink;                  /* one more, the caller's; or NULL */
+	struct live_counters *ret_counters; /* as they are in the end; or NULL */
+	struct option_list only; /* NICs of the command line; or devices of a source that has no NICs (dpdk) */
 };
 
 /* Returns the exit status; what went wrong has been told on standard error. `setup` may be changed by a reload. */

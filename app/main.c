@@ -15,6 +15,7 @@ static const struct {
     {"run", "flow and request records of live traffic", cmd_run},
     {"verify", "replay and compare with the golden records beside each capture", cmd_verify},
     {"interfaces", "which NICs the configuration picks, and why; whose addresses are", cmd_interfaces},
+    {"doctor", "what this host allows and what it lacks, with the command that mends it", cmd_doctor},
     {"config", "check a configuration, print all options, print what is in force", cmd_config},
 };
 
