@@ -19,7 +19,7 @@ struct note {
 	uint16_t server_port;
 	uint8_t status;
 	bool session;
-	const char *protocol;
+	const char *protocol; /* of the registry: a constant, with NUL */
 	int64_t duration_ns, end_ns;
 };
 
@@ -34,7 +34,7 @@ struct red {
 static enum red_status status_of(const struct request_record *r)
 {
 	for (unsigned i = 0; request_record_has(r, response_status) && i < RED_STATUSES; i++)
-		if (!strcmp(r->response_status, red_status_names[i]))
+		if (text_is(r->response_status, red_status_names[i]))
 			return (enum red_status)i;
 	return RED_UNKNOWN;
 }
@@ -43,7 +43,7 @@ static int encode_request(const struct sink *s maybe_unused, const struct reques
 {
 	struct note n = {.status = (uint8_t)status_of(r),
 			 .session = request_record_has(r, duration_ns),
-			 .protocol = r->l7_protocol,
+			 .protocol = r->l7_protocol.at,
 			 .server_port = r->server_port > UINT16_MAX ? 0 : (uint16_t)r->server_port};
 	if (room < sizeof n)
 		return -ENOBUFS;

@@ -24,7 +24,7 @@ static int encode_flow(const struct sink *s maybe_unused, const struct flow_reco
 	struct note n = {
 	    .packets = r->packet_tx + r->packet_rx,
 	    .duplicates = flow_record_has(r, duplicate_count) ? r->duplicate_count : 0,
-	    .tcp = flow_record_has(r, protocol) && !strcmp(r->protocol, "TCP"),
+	    .tcp = flow_record_has(r, protocol) && text_is(r->protocol, "TCP"),
 	};
 	if (room < sizeof n)
 		return -ENOBUFS;

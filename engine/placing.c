@@ -39,7 +39,7 @@ void worker_place_flow(const struct worker *w, const struct flow *f, struct flow
 	fill_input(w, f, &in, &origin);
 	place_flow(w->view, &in, &p);
 	if (p.tap_side)
-		flow_record_set(r, tap_side, p.tap_side);
+		flow_record_set(r, tap_side, ((struct text){p.tap_side, (uint32_t)strlen(p.tap_side)}));
 	SET_TEXT(flow, r, nic, p.nic);
 	SET_TEXT(flow, r, tap_type, p.tap_type);
 	SET_TEXT(flow, r, client_pod, p.client.pod);

@@ -44,7 +44,8 @@ struct session_counters {
 	uint64_t conns_refused, slots_refused, texts_refused, buffers_refused; /* quotas that bit */
 	uint64_t outstanding_exceeded; /* requests that were not kept for pairing */
 	uint64_t pairing_lost, pairing_regained;
-	uint64_t contents_shed, conns_shed; /* under pressure: compressed contents not opened, connections not followed */
+	uint64_t contents_shed,
+	    conns_shed;            /* under pressure: compressed contents not opened, connections not followed */
 	uint64_t given_up;         /* connections whose dissector failed */
 	uint64_t folded, unfolded; /* connections that were put away to make room, and back */
 };
