@@ -508,6 +508,7 @@ uint32_t flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p)
 		return FLOW_HINT_NONE;
 	uint32_t victim = next_victim(s);
 	prefetch_flow(flow_at(t, victim));
+	__builtin_prefetch(flow_link_of(t, flow_at(t, victim)), 1); /* its record is made, and its place taken */
 	return victim | HINT_VICTIM;
 }
 

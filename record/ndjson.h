@@ -11,7 +11,8 @@
  * one ATTRIBUTES      {"http.websocket":1}; a number that is no plain integer of up to 18 digits is printed as a string
  *
  * In strings, quotes, backslashes and control characters are escaped, and each byte that is no part of well-formed
- * UTF-8 becomes U+FFFD. Pure: no clock, no allocation, no locale, no state; any thread. */
+ * UTF-8 becomes U+FFFD. Pure: no clock, no allocation, no locale; any thread (each remembers the text of
+ * a few seconds). */
 #ifndef TS_RECORD_NDJSON_H
 #define TS_RECORD_NDJSON_H
 
