@@ -212,6 +212,9 @@ def fuzz_seconds():
     return int(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 60
 
 
+SLOW = {"TAPSCOPE_TEST_SLOW": "1"}  # live tests give a build with sanitizers more time
+
+
 # name -> what it does with its log. In the order in which they run.
 STEPS = {
     "gcc": lambda log: build("gcc", [], log),
@@ -246,6 +249,9 @@ STEPS = {
     "live-nics": lambda log: build("asan", ["tapscope"], log) and script("live-nics", log, python(os.path.join("live", "nics.py"), binary("asan")), timeout=300),
     "live-xdp": lambda log: live("live_xdp.py", log),
     "live-dpdk": live_dpdk,
+    "live-run-topologies": lambda log: script("live-run-topologies", log, python("live/run_topologies.py", binary("gcc")), timeout=180),
+    "live-run-asan": lambda log: build("asan", ["tapscope"], log) and script("live-run-asan", log, python("live/run_topologies.py", binary("asan")), SLOW, timeout=300),
+    "live-run-tsan": lambda log: build("tsan", ["tapscope"], log) and script("live-run-tsan", log, python("live/run_topologies.py", binary("tsan"), "pair", "bridge", "tap"), SLOW, timeout=300),
     "fuzz": lambda log: fuzz(log, 3),
     "corpus-http": lambda log: script("corpus-http", log, python("corpus/http_reference.py", binary("gcc"))),
     "corpus-stores": lambda log: script("corpus-stores", log, python("corpus/stores_reference.py", binary("gcc"))),
