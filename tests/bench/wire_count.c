@@ -4,7 +4,7 @@
  *
  * One line of JSON: frames, five-tuples, connections (a SYN with a number that its five-tuple had not just before), and
  * by the server's port (80 HTTP, 6379 Redis, 3306 MySQL) the requests and how many of them were answered. flows: a
- * five-tuple counts again after MS of silence. flows_by_number: and when a SYN comes with another number.
+ * five-tuple with packets one way only counts again after MS of silence.
  *
  * It reads classic pcap of little-endian machines, Ethernet, IPv4 without options of note, whole frames; segments in
  * order or again. A hole in a stream makes `holes` not zero: then requests are not to be believed. Nothing is shared
@@ -36,7 +36,8 @@ struct entry {
 	uint32_t address[2];
 	uint16_t port[2];
 	uint8_t protocol, used, fins;
-	uint8_t numbered; /* `number` is that of a SYN */
+	uint8_t numbered;   /* `number` is that of a SYN */
+	uint8_t directions; /* bit 0, 1: packets were seen in it */
 	uint32_t number;
 	int64_t last_ns;
 	struct side *side; /* two, while it is a connection to a known port */
@@ -217,7 +218,7 @@ static enum protocol protocol_of(uint16_t port)
 	return port == 80 ? HTTP : port == 6379 ? REDIS : port == 3306 ? MYSQL : OTHER;
 }
 
-static uint64_t frames, tuples, connections, flows, flows_by_number;
+static uint64_t frames, tuples, connections, flows;
 static int64_t idle_ns = INT64_MAX;
 
 static void tcp(struct entry *e, unsigned direction, const uint8_t *t, const uint8_t *end)
@@ -270,9 +271,10 @@ static void frame(const uint8_t *f, size_t len, int64_t ns)
 		    .address = {address[0], address[1]}, .port = {port[0], port[1]}, .protocol = ip[9], .used = 1};
 		tuples++;
 	}
-	int silent = fresh || ns - e->last_ns >= idle_ns, other = syn && (!e->numbered || e->number != get32(l4 + 4));
+	e->directions |= (uint8_t)(1 << direction);
+	int silent = fresh || (e->directions != 3 && ns - e->last_ns >= idle_ns),
+	    other = syn && (!e->numbered || e->number != get32(l4 + 4));
 	flows += (uint64_t)silent;
-	flows_by_number += silent || (other && e->numbered);
 	connections += (uint64_t)other;
 	if (syn) {
 		e->numbered = 1;
@@ -316,10 +318,10 @@ int main(int argc, char **argv)
 		frame(p, head[2], (int64_t)head[0] * 1000000000 + (int64_t)head[1] * (magic == 0xa1b23c4d ? 1 : 1000));
 		p += head[2];
 	}
-	printf("{\"frames\":%llu,\"five_tuples\":%llu,\"connections\":%llu,\"flows\":%llu,\"flows_by_number\":%llu,"
+	printf("{\"frames\":%llu,\"five_tuples\":%llu,\"connections\":%llu,\"flows\":%llu,"
 	       "\"holes\":%llu",
 	       (unsigned long long)frames, (unsigned long long)tuples, (unsigned long long)connections,
-	       (unsigned long long)flows, (unsigned long long)flows_by_number, (unsigned long long)holes);
+	       (unsigned long long)flows, (unsigned long long)holes);
 	for (unsigned i = HTTP; i < PROTOCOLS; i++)
 		printf(",\"%s\":[%llu,%llu]", names[i], (unsigned long long)requests[i],
 		       (unsigned long long)answered[i]);

@@ -262,9 +262,8 @@ class Workload:
         self.packets, self.bytes = c["frames"], os.path.getsize(path)
         self.requests, self.answered = c[PROTOCOL[name]] if PROTOCOL[name] else (0, 0)
         self.five_tuples = c["five_tuples"]
-        # A SYN with another number begins another flow; see wire_count.c
-        self.flows = c["flows_by_number"]
-        self.flows_60s = wire_count(path, 60000) if name == "flood" else None
+        self.flows = c["flows"]
+        self.flows_60s = wire_count(path, 60000)["flows"] if name == "flood" else None
         self.fault = f"{c['holes']} holes in its streams" if c["holes"] else None
         self.counted_by = ["wire_count"]
         truth_path = path[: -len(".pcap")] + ".truth.json"
