@@ -90,6 +90,7 @@ static void add_limits(struct export_ledger *g, const struct engine_counters *c)
 {
 	const struct flowtab_counters *f = &c->flowtab;
 	const struct session_counters *s = &c->sessions;
+	add_limit(g, "packets forgotten before their copies, no room", c->duplicates.forgotten);
 	add_limit(g, "flows left early, no room", f->flows_evicted);
 	add_limit(g, "flows without TCP state, no room", f->tcp_refused);
 	add_limit(g, "losses not noted, no room", f->trouble_refused);
@@ -124,6 +125,7 @@ void setup_ledger(const struct engine_counters *c, struct export_ledger *ret_led
 	add_term(g, "on flows", l->flow);
 	add_term(g, "after their flow closed", l->late);
 	add_term(g, "no memory for a flow", l->no_memory);
+	add_term(g, "duplicates", l->duplicates);
 	add_term(g, "no room to hand over", l->handover_dropped);
 	add_term(g, "left out under pressure", l->shed);
 	add_term(g, "rejected by the filter", l->filtered);

@@ -134,7 +134,6 @@ const struct deepflow_option deepflow_options[] = {
     {S "afpacket-blocks", LIVE},
     {S "analyzer-raw-packet-block-size", LIVE},
     {S "batched-buffer-size-limit", QUEUE},
-    {S "analyzer-dedup-disabled", "duplicates are not removed yet in this version"},
     {S "mirror-traffic-pcp", "tap.types says which traffic is of what type, by priority, VLAN, tunnel or NIC"},
     {S "cloud-gateway-traffic", "tap.types says which traffic is of what type, by priority, VLAN, tunnel or NIC"},
     {S "enable-qos-bypass", SERVER},

@@ -56,6 +56,7 @@ struct engine {
 	struct capture_files *files;
 	struct decode decode;
 	struct reassemble *reassemble;
+	struct duplicates *fragments; /* copies of fragments; NULL: they are not removed */
 	struct engine_counters counters;
 	uint64_t hash_seed;
 	int64_t now_ns, next_tick_ns;
@@ -86,8 +87,8 @@ struct engine {
 
 int64_t ledger_remainder(const struct ledger *l)
 {
-	uint64_t sum =
-	    l->filtered + l->flow + l->late + l->no_memory + l->fragment_undecodable + l->handover_dropped + l->shed;
+	uint64_t sum = l->filtered + l->duplicates + l->flow + l->late + l->no_memory + l->fragment_undecodable +
+		       l->handover_dropped + l->shed;
 	for (unsigned i = 0; i < DECODE_RESULT_COUNT; i++)
 		sum += l->decode[i];
 	const struct reassemble_counters *f = &l->fragments;
@@ -326,6 +327,11 @@ static void fragment(struct engine *e, struct packet *p, uint64_t ordinal)
 
 	while (r == DECODE_FRAGMENT) {
 		const struct decode_fragment piece = e->decode.fragment;
+		struct duplicate_sight sight;
+		if (e->fragments && (duplicates_fragment(e->fragments, p, &piece, &sight), sight.verdict)) {
+			e->counters.ledger.duplicates += p->frames;
+			return;
+		}
 		if (reassemble_fragment(e->reassemble, &piece, p, &ip, &len) != 1)
 			return;
 		ip = keep_datagram(e, ip, len, order_of(ordinal));
@@ -526,6 +532,7 @@ static void dismantle(struct engine *e)
 		free(e->datagram[i].bytes);
 	free(e->lane);
 	e->reassemble = reassemble_free(e->reassemble);
+	e->fragments = duplicates_free(e->fragments);
 	e->files = capture_files_close(e->files);
 	free(e);
 }
@@ -535,7 +542,7 @@ int engine_replay(const struct engine_settings *settings, const struct engine_in
 		  struct engine_counters *ret_counters, struct error *err)
 {
 	struct engine_settings shared = *settings;
-	engine_share_memory(&shared);
+	engine_share_memory(&shared, false);
 
 	struct engine *e = calloc(1, sizeof *e);
 	if (!e)
@@ -565,6 +572,11 @@ int engine_replay(const struct engine_settings *settings, const struct engine_in
 		r = decode_init(&e->decode, &settings->decode, e->hash_seed, 0, err);
 	if (r == 0 && (r = reassemble_new(&e->reassemble, &settings->reassemble)) < 0)
 		error_set(err, r, "no memory for reassembly of fragments");
+	if (r == 0 && shared.duplicates.active) {
+		struct duplicate_settings of = engine_fragment_duplicates(&shared, 1);
+		if ((r = duplicates_new(&e->fragments, &of, SHARDS, e->hash_seed)) < 0)
+			error_set(err, r, "no memory for the duplicates of fragments");
+	}
 	if (r == 0)
 		r = capture_files_open(&e->files, input->paths, input->count, &options, err);
 	if (r == 0) {

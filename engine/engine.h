@@ -8,6 +8,7 @@
 
 #include "decode.h"
 #include "dissect.h"
+#include "duplicate.h"
 #include "file.h"
 #include "flowtab.h"
 #include "option.h"
@@ -36,6 +37,7 @@ struct engine_settings {
 	unsigned tap;        /* enum capture_tap: what an observation point is in replay */
 	uint64_t stall_us;   /* tests only: each worker stalls up to this long, at random */
 	struct decode_settings decode;
+	struct duplicate_settings duplicates;
 	struct reassemble_settings reassemble;
 	struct flowtab_settings flowtab;
 	struct session_settings session;
@@ -49,8 +51,11 @@ struct engine_settings {
 /* Tables whose settings lie in *s; ends with a NULL room. Not freed. At most 8. */
 void engine_option_tables(struct engine_settings *s, struct option_table ret_tables[8]);
 
-/* Sets the limits of all rooms so that everything together stays below max_memory. engine_replay() calls it. */
-void engine_share_memory(struct engine_settings *s);
+/* Sets the limits of all rooms so that everything together stays below max_memory, and whether duplicates are removed.
+ * engine_replay() and live_new() call it. */
+void engine_share_memory(struct engine_settings *s, bool live);
+/* For the duplicates of fragments, of which there are `instances`: a small part of what duplicates may take. */
+struct duplicate_settings engine_fragment_duplicates(const struct engine_settings *s, unsigned instances);
 
 /* The packet ledger: where each frame went. Every term is counted where it happens; frames must equal the sum. */
 struct ledger {
@@ -59,6 +64,7 @@ struct ledger {
 	uint64_t decode[DECODE_RESULT_COUNT]; /* of those without a packet; PACKET and FRAGMENT are 0 here */
 	struct reassemble_counters fragments; /* terms: expired, evicted, overlap, malformed, cut, held, duplicate */
 	uint64_t fragment_undecodable;        /* frames of reassembled datagrams that gave no packet */
+	uint64_t duplicates;                  /* frames: copies of others, fragments too */
 	uint64_t flow, late, no_memory;       /* frames: on a flow, after its close, no entry to be had */
 	uint64_t handover_dropped;            /* live: the ring to the worker that owns the packet was full */
 	uint64_t shed;                        /* live: of flows left out under pressure */
@@ -71,6 +77,7 @@ struct engine_counters {
 	uint64_t bytes;                  /* wire bytes of frames */
 	uint64_t packets;                /* that reached the flow table */
 	struct flowtab_counters flowtab; /* sums over workers */
+	struct duplicate_counters duplicates;
 	uint64_t records[RECORD_KINDS];
 	uint64_t tunnels[TUNNEL_TYPES];
 	struct session_counters sessions;     /* sums over workers */

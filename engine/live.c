@@ -84,7 +84,7 @@ static void share_memory(struct engine_settings *s)
 	s->live.handover_bytes = power_of_two(s->live.handover_bytes, quarter / 2 / (n * n));
 	uint64_t rings = n * s->live.record_bytes + (n > 1 ? n * n * s->live.handover_bytes : 0);
 	s->max_memory -= min_of(rings, s->max_memory / 2);
-	engine_share_memory(s);
+	engine_share_memory(s, true);
 }
 
 static void on_nothing(int number maybe_unused)

@@ -53,7 +53,7 @@ enum live_phase {
 /* Counted by the worker; others read the copy that it publishes at each tick. */
 struct live_tally {
 	uint64_t frames, bytes, handed_out, handed_in, handover_dropped, reordered, clock_steps, held;
-	uint64_t fragment_undecodable, busy_ns;
+	uint64_t fragment_undecodable, fragment_duplicates, busy_ns;
 	int64_t lag_ns, now_ns;
 };
 
@@ -65,10 +65,11 @@ struct live_worker {
 	struct worker worker;
 	struct decode decode, again; /* of own frames; of frames handed over, which were counted already */
 	struct reassemble *reassemble;
-	struct outbox outbox;  /* records */
-	struct outbox *from;   /* [workers]: ring from each worker, this one too */
-	struct plan *plan;     /* as adopted */
-	struct input **inputs; /* [LIVE_SOURCES], those of the plan */
+	struct duplicates *fragments; /* copies of fragments; NULL: they are not removed */
+	struct outbox outbox;         /* records */
+	struct outbox *from;          /* [workers]: ring from each worker, this one too */
+	struct plan *plan;            /* as adopted */
+	struct input **inputs;        /* [LIVE_SOURCES], those of the plan */
 	unsigned input_count;
 	struct live_tally tally;
 	uint64_t ordinal;

@@ -95,6 +95,11 @@ static void reassemble_here(struct live_worker *w, struct decode *d, struct pack
 	uint32_t len;
 	while (r == DECODE_FRAGMENT) {
 		const struct decode_fragment piece = d->fragment;
+		struct duplicate_sight sight;
+		if (w->fragments && (duplicates_fragment(w->fragments, p, &piece, &sight), sight.verdict)) {
+			w->tally.fragment_duplicates += p->frames;
+			return;
+		}
 		if (reassemble_fragment(w->reassemble, &piece, p, &ip, &len) != 1)
 			return;
 		r = decode_reassembled(d, ip, len, p);
@@ -490,6 +495,7 @@ void live_worker_publish(struct live_worker *w, bool wait)
 		g->decode[i] = i == DECODE_PACKET || i == DECODE_FRAGMENT ? 0 : w->decode.results[i];
 	g->fragments = *reassemble_counters(w->reassemble);
 	g->fragment_undecodable = w->tally.fragment_undecodable;
+	g->duplicates += w->tally.fragment_duplicates;
 	g->handover_dropped = w->tally.handover_dropped;
 	memcpy(c->tunnels, w->decode.tunnels, sizeof c->tunnels);
 	pthread_mutex_unlock(&w->publish_lock);
@@ -519,6 +525,10 @@ int live_worker_init(struct live_worker *w, struct live *l, unsigned index, stru
 		r = outbox_init(&w->outbox, l->settings.live.record_bytes);
 	if (r == 0)
 		r = reassemble_new(&w->reassemble, &l->settings.reassemble);
+	if (r == 0 && l->settings.duplicates.active) {
+		struct duplicate_settings of = engine_fragment_duplicates(&l->settings, l->workers);
+		r = duplicates_new(&w->fragments, &of, SHARDS, l->hash_seed);
+	}
 	if (r < 0)
 		return error_set(e, r, "no memory for the queues of a worker");
 	if ((r = decode_init(&w->decode, &l->settings.decode, l->hash_seed, l->shard_salt, e)) < 0 ||
@@ -535,6 +545,7 @@ void live_worker_fini(struct live_worker *w)
 	worker_fini(&w->worker);
 	if (w->reassemble)
 		w->reassemble = reassemble_free(w->reassemble);
+	w->fragments = duplicates_free(w->fragments);
 	outbox_fini(&w->outbox);
 	for (unsigned i = 0; w->from && i < w->live->workers; i++)
 		outbox_fini(&w->from[i]);

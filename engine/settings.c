@@ -92,6 +92,7 @@ void engine_option_tables(struct engine_settings *s, struct option_table ret_tab
 	struct option_table tables[] = {
 	    {"engine", replay_options, s},
 	    {"decode", decode_options, &s->decode},
+	    {"duplicates", duplicate_options, &s->duplicates},
 	    {"reassemble", reassemble_options, &s->reassemble},
 	    {"flowtab", flowtab_options, &s->flowtab},
 	    {"session", session_options, &s->session},
@@ -103,15 +104,32 @@ void engine_option_tables(struct engine_settings *s, struct option_table ret_tab
 /* A fragment's datagram, with its bookkeeping: see capture/reassemble.h. */
 #define DATAGRAM_BYTES (66 * 1024)
 
+/* Of max_memory, where duplicates are removed. */
+#define DUPLICATES_PART 32
+#define FRAGMENTS_PART 16 /* of these */
+
+struct duplicate_settings engine_fragment_duplicates(const struct engine_settings *s, unsigned instances)
+{
+	struct duplicate_settings of = s->duplicates;
+	duplicates_share_memory(&of, s->max_memory / DUPLICATES_PART / FRAGMENTS_PART / instances);
+	return of;
+}
+
 /* Of the application layer, for each flow that the table may hold: a connection that waits for its next request, folded
  * (see conn.c), and some room for those that are at work, their texts and buffers. */
 #define FLOW_L7_BYTES 144
 
 /* What each share is for is used up by different traffic: flows by floods and by many connections, slots and blocks by
  * few that talk much. With the default of 768 MiB a million connections of requests fit. */
-void engine_share_memory(struct engine_settings *s)
+void engine_share_memory(struct engine_settings *s, bool live)
 {
 	uint64_t all = s->max_memory;
+	s->duplicates.active = s->flowtab.duplicates = duplicates_wanted(&s->duplicates, live);
+	if (s->duplicates.active) {
+		uint64_t part = all / DUPLICATES_PART;
+		duplicates_share_memory(&s->duplicates, part - part / FRAGMENTS_PART);
+		all -= part;
+	}
 	s->reassemble.datagrams = min_of(s->reassemble.datagrams, max_of(all / 48 / DATAGRAM_BYTES, UINT64_C(2)));
 	all -= min_of(all / 8, s->reassemble.datagrams * DATAGRAM_BYTES);
 

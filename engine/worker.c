@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 static const uint32_t rooms[] = {16384, OUTBOX_ENTRY_MAX}; /* tried in this order for an encoded record */
 
@@ -132,7 +133,16 @@ int worker_init(struct worker *w, const struct engine_settings *settings, struct
 		if (!w->scratch)
 			return error_set(e, -ENOMEM, "no memory for a worker");
 	}
-	int r = sessions_new(&w->sessions, &settings->session, shards, on_request, w, e);
+	int r = 0;
+	if (settings->duplicates.active) {
+		uint64_t seed = settings->hash_seed;
+		if (!seed && getrandom(&seed, sizeof seed, 0) != sizeof seed)
+			seed = (uint64_t)(uintptr_t)w;
+		r = duplicates_new(&w->duplicates, &settings->duplicates, shards, seed);
+		if (r < 0)
+			return error_set(e, r, "no memory for the duplicates: lower max_memory");
+	}
+	r = sessions_new(&w->sessions, &settings->session, shards, on_request, w, e);
 	if (r < 0)
 		return r;
 	r = flowtab_new(&w->table, &settings->flowtab, shards, now_ns, &calls, w);
@@ -146,8 +156,28 @@ void worker_fini(struct worker *w)
 {
 	w->sessions = sessions_free(w->sessions);
 	w->table = flowtab_free(w->table);
+	w->duplicates = duplicates_free(w->duplicates);
 	free(w->scratch);
 	w->scratch = NULL;
+}
+
+_Static_assert(BURST <= DUPLICATES_BURST, "a burst is looked at as one");
+
+static void packets_without_copies(struct worker *w, const struct packet *const *packets, const uint32_t *hint,
+				   unsigned count)
+{
+	struct duplicate_sight sight[BURST];
+	duplicates_check(w->duplicates, packets, count, sight);
+	for (unsigned i = 0; i < count; i++) {
+		w->order = order_of(packets[i]->ordinal);
+		if (sight[i].verdict == DUPLICATE_NEW) {
+			flowtab_packet_at(w->table, packets[i], hint[i]);
+			w->packets++;
+		} else {
+			flowtab_duplicate(w->table, packets[i], sight[i].delay_ns);
+			w->duplicate_frames += packets[i]->frames;
+		}
+	}
 }
 
 void worker_packets(struct worker *w, const struct packet *const *packets, unsigned count)
@@ -159,6 +189,10 @@ void worker_packets(struct worker *w, const struct packet *const *packets, unsig
 		uint32_t l7 = flowtab_prefetch_tcp(w->table, packets[i], hint[i]);
 		if (l7 != FLOW_L7_NONE && (packets[i]->payload_len || packets[i]->tcp_flags & (TCP_FIN | TCP_RST)))
 			sessions_prefetch(w->sessions, l7);
+	}
+	if (w->duplicates) {
+		packets_without_copies(w, packets, hint, count);
+		return;
 	}
 	for (unsigned i = 0; i < count; i++) {
 		w->order = order_of(packets[i]->ordinal);
@@ -185,6 +219,15 @@ void worker_finish(struct worker *w, uint64_t order, int64_t now_ns)
 	flowtab_finish(w->table, now_ns);
 }
 
+static void add_duplicates(struct engine_counters *c, const struct duplicates *d)
+{
+	const uint64_t *from = (const uint64_t *)duplicates_counters(d);
+	uint64_t *to = (uint64_t *)&c->duplicates;
+	for (size_t i = 0; i < sizeof c->duplicates / sizeof *from; i++)
+		to[i] += from[i];
+}
+_Static_assert(sizeof(struct duplicate_counters) % 8 == 0, "counters are added up as 64-bit numbers");
+
 void worker_add_counters(const struct worker *w, struct engine_counters *c)
 {
 	if (!w->table)
@@ -199,6 +242,9 @@ void worker_add_counters(const struct worker *w, struct engine_counters *c)
 	to = (uint64_t *)&c->sessions;
 	for (size_t i = 0; i < sizeof *s / sizeof *from; i++)
 		to[i] += from[i];
+	if (w->duplicates)
+		add_duplicates(c, w->duplicates);
+	c->ledger.duplicates += w->duplicate_frames;
 	c->ledger.flow += f->flow_frames;
 	c->ledger.late += f->late_frames;
 	c->ledger.no_memory += f->no_memory_frames;
@@ -207,6 +253,7 @@ void worker_add_counters(const struct worker *w, struct engine_counters *c)
 		c->records[i] += w->records[i];
 	c->packets += w->packets;
 	c->memory_touched += flowtab_memory(w->table) + sessions_memory(w->sessions);
+	c->memory_touched += w->duplicates ? duplicates_memory(w->duplicates) : 0;
 	c->worker_packets_max = max_of(c->worker_packets_max, w->packets);
 }
 _Static_assert(sizeof(struct flowtab_counters) % 8 == 0 && sizeof(struct session_counters) % 8 == 0,

@@ -14,6 +14,7 @@ struct worker {
 	struct sink *const *sinks;
 	unsigned sink_count;
 	struct flowtab *table;
+	struct duplicates *duplicates; /* NULL: they are not removed */
 	struct sessions *sessions;
 	struct outbox *outbox;   /* NULL: records go straight into the sinks */
 	bool lossy;              /* live: a record that finds the outbox full is lost, and counted */
@@ -21,7 +22,7 @@ struct worker {
 	const struct view *view; /* whose addresses are whose; NULL: nothing is known */
 	uint64_t order;          /* of the packet or tick at hand */
 	uint64_t records[RECORD_KINDS], records_lost[RECORD_KINDS]; /* made; of these found no room on their way out */
-	uint64_t packets;
+	uint64_t packets, duplicate_frames;
 	int failed; /* a sink's -errno */
 };
 

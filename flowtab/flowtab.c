@@ -647,6 +647,27 @@ void flowtab_packet_at(struct flowtab *t, const struct packet *p, uint32_t hint)
 		begin_linger(t, f, flow_ns);
 }
 
+void flowtab_duplicate(struct flowtab *t, const struct packet *p, int64_t delay_ns)
+{
+	struct flow *f = find(t, p);
+	if (!f || f->state == FLOW_LINGER)
+		return;
+	uint32_t index = pool_index(&t->flows, f);
+	struct flow_copies *c = pool_at(&t->copies, index);
+	if (!(f->flags & FLOW_COPIES)) {
+		f->flags |= FLOW_COPIES;
+		*c = (struct flow_copies){0};
+		if (index >= t->copies.high)
+			publish(t->copies.high, index + 1);
+	}
+	c->count += p->frames;
+	if (delay_ns >= 0) {
+		c->delay_count++;
+		c->delay_sum += delay_ns;
+		c->delay_max = max_of(c->delay_max, delay_ns);
+	}
+}
+
 /* ---- the clock ---- */
 
 /* The object at hand is `first`, those behind it in its slot come next. */

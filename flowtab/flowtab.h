@@ -91,6 +91,7 @@ struct flowtab_settings {
 	bool community_id;
 	/* Derived from max_memory by engine, over all shards together; not options themselves. */
 	uint32_t max_flows, max_tcp, max_segments;
+	bool duplicates; /* flowtab_duplicate() will be called */
 };
 
 extern const struct option flowtab_options[]; /* offsets into struct flowtab_settings */
@@ -207,6 +208,10 @@ static inline void flowtab_packet(struct flowtab *t, const struct packet *p)
 }
 /* Of flows that begin from now on, one of 2^halvings (0 … 16) gets an entry; flows that have one are not touched. */
 void flowtab_admit(struct flowtab *t, unsigned halvings);
+/* A copy of a packet that was put in before: counted on its flow, and nothing else of it. delay_ns: how much later it
+ * was seen than the packet, a measurement of the way between two places; -1: not measured. Where the flow has closed,
+ * or was never kept, it is counted nowhere here. */
+void flowtab_duplicate(struct flowtab *t, const struct packet *p, int64_t delay_ns);
 
 /* The clock: fires timers, shard by shard in ascending order. A clock that steps back fires nothing, and costs
  * O(live flows): for a lasting step, not for packets out of order. */

@@ -34,6 +34,7 @@ enum flow_flag {
 	FLOW_TALKED = FLOW_TALKED_0 | FLOW_TALKED_1,
 	FLOW_HANDSHAKE = 1 << 19, /* the ACK of the SYN-ACK was seen */
 	FLOW_MAC = 1 << 20,       /* mac_source and mac_target are known */
+	FLOW_COPIES = 1 << 21,    /* has copies: see struct flow_copies */
 };
 
 /* What is evicted first: CLASS_CHEAP holds connections not yet or no longer open and one-way datagrams. A flood of
@@ -50,6 +51,13 @@ struct flow_link {
 	uint32_t bad_checksum; /* since the last record */
 };
 _Static_assert(sizeof(struct flow_link) == 24, "small");
+
+/* Copies of its packets since the last record; beside each entry, with its index, and touched only where there are any.
+ */
+struct flow_copies {
+	int64_t delay_sum, delay_max;
+	uint32_t count, delay_count;
+};
 
 struct flow_tunnel {
 	struct tunnel tunnel;
@@ -192,7 +200,7 @@ struct flowtab {
 	uint64_t admit_mask; /* flowtab_admit() */
 	struct bucket *buckets;
 	uint32_t bucket_count;
-	struct pool flows, links, tcp, tcp_rest, trouble, segments, tunnels;
+	struct pool flows, links, tcp, tcp_rest, trouble, segments, tunnels, copies;
 	int64_t now_ns;
 	int64_t before_ns;                        /* the time of the packet before this one of the flow at hand */
 	int64_t interval_from_ns, interval_to_ns; /* the report interval that the last time asked about lies in */

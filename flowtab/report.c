@@ -219,6 +219,18 @@ static void set_lone_syn(struct flow_record *r, const struct flow *f)
 	set_trouble(r, &tx, &no_trouble);
 }
 
+static void set_copies(const struct flowtab *t, struct flow_record *r, struct flow *f)
+{
+	const struct flow_copies *c = pool_at(&t->copies, pool_index(&t->flows, f));
+	flow_record_set(r, duplicate_count, c->count);
+	if (c->delay_count) {
+		flow_record_set(r, duplicate_delay_sum, c->delay_sum);
+		flow_record_set(r, duplicate_delay_count, c->delay_count);
+		flow_record_set(r, duplicate_delay_max, c->delay_max);
+	}
+	f->flags &= ~(uint32_t)FLOW_COPIES;
+}
+
 void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, bool last)
 {
 	struct flow_record *r = &t->record;
@@ -255,6 +267,8 @@ void flow_report(struct flowtab *t, struct flow *f, enum close_type close_type, 
 		else if (!(f->flags & FLOW_NO_TCP))
 			set_lone_syn(r, f);
 	}
+	if (unlikely(f->flags & FLOW_COPIES))
+		set_copies(t, r, f);
 	if (f->flags & FLOW_TRUNCATED)
 		flow_record_set(r, truncated, true);
 	if (flow_is_midstream(t, f))

@@ -36,6 +36,7 @@ static uint64_t memory_of(const struct flowtab_settings *s, uint64_t shards)
 {
 	uint64_t flows = shards * limit_of(s->max_flows);
 	return flows * (sizeof(struct flow) + sizeof(struct flow_link)) + buckets_of(flows) * sizeof(struct bucket) +
+	       (s->duplicates ? flows * sizeof(struct flow_copies) : 0) +
 	       shards * limit_of(s->max_tcp) * (sizeof(struct tcp) + sizeof(struct tcp_rest)) +
 	       shards * troubles_of(limit_of(s->max_tcp)) * sizeof(struct tcp_trouble) +
 	       shards * limit_of(s->max_segments) * sizeof(struct segment) +
@@ -95,6 +96,7 @@ static int reserve(struct flowtab *t, const struct flowtab_settings *s, unsigned
 	madvise(at, t->buckets_bytes, MADV_HUGEPAGE); /* a hint; nothing depends on it */
 	int rc = pool_init(&t->flows, sizeof(struct flow), offsetof(struct flow, tcp), flows);
 	rc = rc ? rc : pool_init(&t->links, sizeof(struct flow_link), 0, flows);
+	rc = rc ? rc : pool_init(&t->copies, sizeof(struct flow_copies), 0, s->duplicates ? flows : 0);
 	rc = rc ? rc : pool_init(&t->tcp, sizeof(struct tcp), 0, shards * limit_of(s->max_tcp));
 	rc = rc ? rc : pool_init(&t->tcp_rest, sizeof(struct tcp_rest), 0, shards * limit_of(s->max_tcp));
 	rc =
@@ -166,6 +168,7 @@ struct flowtab *flowtab_free(struct flowtab *t)
 	free(t->shards);
 	pool_fini(&t->flows);
 	pool_fini(&t->links);
+	pool_fini(&t->copies);
 	pool_fini(&t->tcp);
 	pool_fini(&t->tcp_rest);
 	pool_fini(&t->trouble);
@@ -187,6 +190,7 @@ uint64_t flowtab_memory(const struct flowtab *t)
 	/* Each new entry touches at most one page of the index. */
 	uint64_t flows = peek(t->flows.high);
 	return flows * sizeof(struct flow) + (uint64_t)peek(t->links.high) * sizeof(struct flow_link) +
+	       (uint64_t)peek(t->copies.high) * sizeof(struct flow_copies) +
 	       min_of((uint64_t)t->buckets_bytes, flows * 4096) +
 	       (uint64_t)peek(t->tcp.high) * (sizeof(struct tcp) + sizeof(struct tcp_rest)) +
 	       (uint64_t)peek(t->trouble.high) * sizeof(struct tcp_trouble) +

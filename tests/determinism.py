@@ -33,6 +33,8 @@ def inputs():
     yield "pcaps-merged", own, []
     yield "many-flows", [synth("http.pcap", "http", 4000 if QUICK else 12000, 3, 4000)], []
     yield "flood", [synth("flood.pcap", "flood", 30000 if QUICK else 150000, 40000)], []
+    # every capture twice: each frame has its copy at another NIC, and with little memory most are forgotten
+    yield "copies", [p for p in own if re.search(r"/(nginx-|tcp-|udp-|icmp|vxlan|sent-twice)", p)] * 2, ["-o", "dedup.enabled=on"]
     yield "loss", [p for p in own if re.search(r"/(tcp-loss|lost-|reordered|nginx-wrk)", p)], ["-o", "static_config.flow.reassembly-bytes=2KiB"]
     if not QUICK and os.environ.get("TAPSCOPE_CORPUS"):
         # merged by time, over decades of them, some damaged: whole files only

@@ -68,7 +68,8 @@ def before_others(name):
 
 
 FLOW = "static_config.flow."
-# option: (another value, input, what changes)
+DEDUP = "-o", "dedup.enabled=on"
+# option: (another value, input, what changes[, what else is set both times])
 EFFECTS = {
     "workers": ("3", None, "threads"),
     "ring_slots": ("1048576", None, "memory"),
@@ -80,6 +81,9 @@ EFFECTS = {
     "vxlan_ports": ("[4790]", lambda: pcap("vxlan.pcap"), "records"),
     "flow_isolation": ("vlan", lambda: pcap("nginx-slow.pcap", "vlan.pcap"), "records"),
     "verify_l4_checksum": ("true", lambda: [synth("sums.pcap", "http", 3, 1, 3)], "records"),
+    "dedup.enabled": ("on", lambda: pcap("sent-twice.pcap"), "records"),
+    "dedup.window": ("1ms", lambda: pcap("sent-twice.pcap"), "records", DEDUP),
+    "static_config.analyzer-dedup-disabled": ("true", lambda: pcap("sent-twice.pcap"), "records", DEDUP),
     "fragment_datagrams": ("1", interleaved, "summary"),
     "fragment_timeout": ("1s", lambda: edited("udp-fragments.pcap", "stretch:0:2"), "summary"),
     FLOW + "established-timeout": ("500ms", lambda: pcap("tcp-probes.pcap"), "records"),
@@ -191,7 +195,7 @@ def running(*settings):
     return seen
 
 
-def effect(option, value, files, kind):
+def effect(option, value, files, kind, also=()):
     """(whether it changed, what was seen)"""
     setting = ("-o", f"{option}={value}")
     if kind == "refused":
@@ -221,7 +225,7 @@ def effect(option, value, files, kind):
             replay(TAPSCOPE, files, "-o", "workers=2", *settings)
             times.append(time.monotonic() - began)
         return times[1] > times[0] + 0.02, f"{times[0]:.3f} s, then {times[1]:.3f} s"
-    a, b = (replay(TAPSCOPE, files, "--summary", *s, beside=False) for s in ((), setting))
+    a, b = (replay(TAPSCOPE, files, "--summary", *s, beside=False) for s in (also, (*also, *setting)))
     if a.code != 0 or b.code != 0:
         return False, f"exit {a.code} {b.code} {b.err[-200:]}"
     if kind == "summary":
@@ -236,8 +240,8 @@ def main():
         if option not in EFFECTS:
             case(False, f"option-{option}", "has no line in EFFECTS")
             continue
-        value, files, kind = EFFECTS[option]
-        good, seen = effect(option, value, files() if files else None, kind)
+        value, files, kind, *also = EFFECTS[option]
+        good, seen = effect(option, value, files() if files else None, kind, *also)
         case(good, f"option-{option}", f"{value} changes nothing: {seen}")
     for option in set(EFFECTS) - set(known):
         case(False, f"option-{option}", "is no option")

@@ -23,6 +23,7 @@ static inline struct flowtab_settings fixture_settings(void)
 	    .max_flows = SHARDS * 64,
 	    .max_tcp = SHARDS * 64,
 	    .max_segments = SHARDS * 2048,
+	    .duplicates = true,
 	};
 }
 

@@ -3,14 +3,11 @@
  * A script is lines:
  *   at T                       the clock of the packets that follow, in seconds
  *   > FLAGS [seq=N] [ack=N] [len=N] [win=N] [ws=N] [cut=N] [push=STRING]
- *                              a packet from client to server, `<` the other way; FLAGS of SFRAPUEC, or udp / icmp TYPE
- *   tick T                     flowtab_tick
- *   finish T                   flowtab_finish
- *   client N                   flow_set_client on the last flow that gave data: its client is end N
- *   off                        flow_stream_off, likewise
- *   = FIELD=VALUE …            the next record, in order; VALUE `-` is an absent field
- *   none                       no further record has come
- * Sequence numbers of both directions are as written. */
+ *                              a packet from client to server, `<` the other way; FLAGS of SFRAPUEC, or udp / icmp
+ * TYPE; copy=N: as a copy that was seen N ns later, -1: of which that is not known tick T flowtab_tick finish T
+ * flowtab_finish client N                   flow_set_client on the last flow that gave data: its client is end N off
+ * flow_stream_off, likewise = FIELD=VALUE …            the next record, in order; VALUE `-` is an absent field none no
+ * further record has come Sequence numbers of both directions are as written. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -162,6 +159,7 @@ static void send_packet(struct world *w, char *line)
 	uint8_t protocol = !strcmp(word, "udp") ? 17 : !strcmp(word, "icmp") ? 1 : 6;
 	struct packet p = fixture_packet(protocol, w->client_port, w->server_port, from_server, FIXTURE_SEED);
 	uint32_t len = 0, cut = UINT32_MAX;
+	int64_t copy_ns = INT64_MIN;
 	if (protocol == 1)
 		p.icmp_type = (uint8_t)atoi(strtok_r(NULL, " ", &save));
 	for (const char *c = word; protocol == 6 && *c; c++) {
@@ -187,13 +185,18 @@ static void send_packet(struct world *w, char *line)
 			p.flags |= PACKET_BAD_IP_CHECKSUM;
 		else if (!strncmp(word, "frames=", 7))
 			p.frames = (uint16_t)n;
+		else if (!strncmp(word, "copy=", 5))
+			copy_ns = (int32_t)n;
 		else
 			wrong(w, word);
 	}
 	fixture_set_len(&p, len);
 	p.payload_captured = min_of(len, cut);
 	p.ts_ns = w->now_ns;
-	flowtab_packet(w->table, &p);
+	if (copy_ns != INT64_MIN)
+		flowtab_duplicate(w->table, &p, copy_ns);
+	else
+		flowtab_packet(w->table, &p);
 }
 
 static void run(struct world *w, const struct flowtab_settings *settings, const char *name, const char *script)
@@ -484,6 +487,17 @@ static const struct script scripts[] = {
  "= protocol=ICMP client_ip=1 direction_score=254 client_port=- server_port=- packet_tx=1 packet_rx=1\n"},
 {"checksums and fragments are counted",
  "at 1\n> udp len=3000 frames=3 bad=1\n> udp len=10 bad=1\nfinish 2\n= packet_tx=4 fragments=3 bad_checksum=2\n"},
+{"copies are counted on their flow, and nothing else of them",
+ "at 1\n> S seq=100\n> S seq=100 copy=-1\n< SA seq=500 ack=101\n> A seq=101 ack=501\nat 2\n"
+ "> PA seq=101 ack=501 len=10\n> PA seq=101 ack=501 len=10 copy=700\n< SA seq=500 ack=101 copy=300\n"
+ "tick 60\n= duplicate_count=3 duplicate_delay_sum=1000 duplicate_delay_count=2 duplicate_delay_max=700 packet_tx=3 packet_rx=1"
+ " syn_count=1 synack_count=1 retrans_tx=0 retrans_rx=0 l4_byte_tx=10 end_time=2000000000\n"
+ "at 61\n> A seq=111 ack=501\n> A seq=111 ack=501 frames=2 copy=-1\n"
+ "tick 120\n= duplicate_count=2 duplicate_delay_sum=- duplicate_delay_count=- packet_tx=1\n"
+ "at 121\n> A seq=111 ack=501\nfinish 122\n= duplicate_count=- packet_tx=1\n"},
+{"a copy of nothing, and one of a connection that has closed",
+ "at 1\n> S seq=100 copy=5\n" OPEN "> FA seq=101 ack=501\n< FA seq=501 ack=102\n> A seq=102 ack=502\n"
+ "= close_type=tcp_fin duplicate_count=-\n> A seq=102 ack=502 copy=5\nat 2\n> S seq=900\nfinish 9\n= duplicate_count=-\n"},
 {"a capture that leaps by decades",
  "at 1\n" OPEN "tick 1000000000\n= close_type=timeout packet_tx=2\nat 5\n> S seq=100\nfinish 6\n= packet_tx=1\n"},
 };
