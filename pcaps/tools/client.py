@@ -342,6 +342,17 @@ def large(address, port):
         c.close()
 
 
+def mirrored(address, port):
+    for i in range(2):
+        c = Connection(address, port)
+        c.get(f"/f12000.html?n={i}")
+        c.send("POST", f"/up/{i}", body=b"d" * 12000)
+        c.answer()
+        c.get("/f200.html")
+        c.get("/f200.html")
+        c.close()
+
+
 def handshakes(address, port):
     for i in range(4):
         c = Connection(address, port)
@@ -541,6 +552,20 @@ def smalldatagrams(address, port):
         s.recv(2000)
         time.sleep(0.003)
     truth["udp_datagrams_each_way"] = 8
+
+
+def repeated(address, port):
+    """The same question again: at once, after 2 ms, after 30 ms; each is answered."""
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(5)
+    for i in range(6):
+        for pause in (0, 0, 0.002, 0.03):
+            time.sleep(pause)
+            s.sendto(b"what is the time, %d?" % i, (address, port))
+        for _ in range(4):
+            s.recv(2000)
+        time.sleep(0.05)
+    truth["udp_datagrams_each_way"] = 24
 
 
 def oneway(address, port):

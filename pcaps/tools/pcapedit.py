@@ -13,6 +13,8 @@ Edits, done in order:
     back:N:SECONDS        the clock steps back at frame N
     swap:SEED:PERMILLE    exchanges neighbours of one direction: out of order
     twice:SEED:PERMILLE   sends TCP payload again 2 ms later: retransmissions that the receiver did not need
+    tagged:ID:NS          each frame once more, NS later at another interface, with a VLAN tag (to pcapng)
+    noid                  the identification of every IPv4 packet becomes 0
     seq:N                 adds N to all TCP sequence numbers of both directions (they wrap)
     vlan:ID[,ID...]       tags, outermost first; 0x8100 innermost, 0x88a8 outside
     mpls:LABEL[,LABEL]    MPLS labels                         pppoe       PPPoE session
@@ -128,6 +130,27 @@ def twice(frames, seed, permille):
         if has_payload(f) and f.ts + 4 * 10**6 < frames[-1].ts and rng.randrange(1000) < int(permille):
             out.append(f.copy(ts=f.ts + 2 * 10**6))
     return sorted(out, key=lambda f: f.ts)
+
+
+def tagged(frames, number, ns):
+    again = vlan([f.copy(ts=f.ts + int(ns)) for f in frames], number)
+    for f in again:
+        f.interface = 1
+    return sorted(frames + again, key=lambda f: f.ts)
+
+
+def noid(frames):
+    out = []
+    for f in frames:
+        found = l3(f)
+        if found and found[1] == 4:
+            at = found[0]
+            end = at + (f.data[at] & 15) * 4
+            head = f.data[at : at + 4] + b"\0\0" + f.data[at + 6 : at + 10] + b"\0\0" + f.data[at + 12 : end]
+            head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
+            f = f.copy(f.data[:at] + head + f.data[end:])
+        out.append(f)
+    return out
 
 
 def seq(frames, n):
@@ -339,6 +362,8 @@ EDITS = {
     "back": back,
     "swap": swap,
     "twice": twice,
+    "tagged": tagged,
+    "noid": noid,
     "seq": seq,
     "vlan": vlan,
     "mpls": mpls,
