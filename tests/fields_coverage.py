@@ -19,10 +19,6 @@ CONSTANT = {
     **{f"flow.{name}": "where a packet was seen is known in live capture only" for name in ("nic", "tap_type", "tap_side")},
     **{f"{record}.{end}_{tag}": "whose an end is is known in live capture only"
        for record in ("flow", "request") for end in ("client", "server") for tag in ("pod", "pod_ns", "workload")},
-    "flow.duplicate_count": "replay removes no duplicates yet",
-    "flow.duplicate_delay_sum": "replay removes no duplicates yet",
-    "flow.duplicate_delay_count": "replay removes no duplicates yet",
-    "flow.duplicate_delay_max": "replay removes no duplicates yet",
     "request.signal_source": "packet is the only source until eBPF is there",
     "request.is_tls": "plaintext of TLS comes from eBPF",
 }

@@ -3,7 +3,7 @@
 
     flows_vs_reader.py [--corpus] TAPSCOPE
 
-For each capture and each TCP or UDP conversation: packets, IP bytes, payload bytes, and TCP retransmissions of either
+For each capture and each TCP or UDP conversation: packets (copies too), IP bytes, payload bytes, and TCP retransmissions of either
 direction. Tunnels stay closed on both sides, and tapscope is told to forget a closed connection at once, so that every
 packet is on some flow, and an open one never. In the corpus, retransmissions that the reader counts otherwise may also be
 what tshark counts in the whole file (REFERENCE.tsv): the reader knows a hole by the data behind it, not by a bare ACK.
@@ -79,7 +79,7 @@ def lost(truth, sums):
         yield max(0, sum(sum(c["packets"]) for c in truth[protocol]) - seen)
 
 
-SETTINGS = ["-o", "decap_type=[]", "-o", "static_config.flow.linger=0ns", "-o", "static_config.flow.report-interval=0"]
+SETTINGS = ["-o", "dedup.enabled=off", "-o", "decap_type=[]", "-o", "static_config.flow.linger=0ns", "-o", "static_config.flow.report-interval=0"]
 for name in ("established", "opening", "opening-rst", "closing-rst", "others"):
     SETTINGS += ["-o", f"static_config.flow.{name}-timeout=24h"]
 

@@ -228,6 +228,7 @@ STEPS = {
     "golden-fold": lambda log: build("fold", ["tapscope"], log) and verify("fold", log),
     "truth": lambda log: script("truth", log, python("truth.py", binary("gcc"))),
     "truth-stores": lambda log: script("truth-stores", log, python("truth_stores.py", binary("gcc"))),
+    "duplicates": lambda log: script("duplicates", log, python("duplicates.py", binary("gcc"))),
     "inputs": lambda log: script("inputs", log, python("inputs.py", binary("asan"))),
     "reader": lambda log: script("reader", log, python("flows_vs_reader.py", binary("gcc"))),
     "coverage": lambda log: script("coverage", log, python("fields_coverage.py")),
