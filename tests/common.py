@@ -45,6 +45,27 @@ def captures(folder=PCAPS):
     return sorted(found)
 
 
+def truth_of(path):
+    """What is told beside a capture of pcaps/; {} where nothing is."""
+    told = re.sub(r"\.(pcap|pcapng|cap)(\.gz)?$", ".truth.json", path)
+    if not os.path.exists(told):
+        return {}
+    with open(told, encoding="utf-8") as f:
+        return json.load(f)
+
+
+def without_copies(path, copies, folder):
+    """The capture without the frames of these numbers, in a folder."""
+    import pcapfile
+    single, copies = os.path.join(folder, os.path.basename(path)), set(copies)
+    first = [f for number, f in enumerate(pcapfile.read(path), 1) if number not in copies]
+    if path.endswith(".pcapng"):
+        pcapfile.write_pcapng(single, first, resolution=9)
+    else:
+        pcapfile.write(single, first, nanoseconds=True)
+    return single
+
+
 def corpus(name):
     """The corpus folder; without one says that the test is skipped, and ends."""
     path = os.environ.get("TAPSCOPE_CORPUS")

@@ -15,8 +15,7 @@ import re
 import sys
 import tempfile
 
-from common import PCAPS, captures, case, finish, replay
-import pcapfile
+from common import PCAPS, captures, case, finish, replay, truth_of, without_copies
 
 # duplicates take their part of it, and what is left has to be enough for the same limits
 MEMORY = ("-o", "max_memory=1024")
@@ -51,15 +50,8 @@ def frames_removed(result):
 
 
 def mirrored(binary, path, truth, name, folder):
-    frames = pcapfile.read(path)
-    copies = set(truth["copies"])
-    single = os.path.join(folder, os.path.basename(path))
-    first = [f for number, f in enumerate(frames, 1) if number not in copies]
-    if path.endswith(".pcapng"):
-        pcapfile.write_pcapng(single, first, resolution=9)
-    else:
-        pcapfile.write(single, first, nanoseconds=True)
-    want, _ = plain(replay(binary, single, *OFF))
+    copies = truth["copies"]
+    want, _ = plain(replay(binary, without_copies(path, copies, folder), *OFF))
     result = replay(binary, path, *ON, "--summary")
     have, told = plain(result)
     case(want == have, f"{name}-records", differences(want, have))
@@ -69,7 +61,6 @@ def mirrored(binary, path, truth, name, folder):
     retransmitted = sum(r.get("retrans_tx", 0) + r.get("retrans_rx", 0) for r in want)
     if name.endswith("loss"):
         case(retransmitted >= 3, f"{name}-has-retransmissions", f"{retransmitted}")
-    return retransmitted
 
 
 def main():
@@ -78,11 +69,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tapscope-duplicates-") as folder:
         for path in captures():
             name = os.path.basename(path).split(".")[0]
-            told = os.path.join(PCAPS, name + ".truth.json")
-            truth = {}
-            if os.path.exists(told):
-                with open(told, encoding="utf-8") as f:
-                    truth = json.load(f)
+            truth = truth_of(path)
             if "copies" in truth:
                 mirrored(binary, path, truth, name, folder)
                 seen += 1

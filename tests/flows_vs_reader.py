@@ -3,9 +3,10 @@
 
     flows_vs_reader.py [--corpus] TAPSCOPE
 
-For each capture and each TCP or UDP conversation: packets (copies too), IP bytes, payload bytes, and TCP retransmissions of either
+For each capture and each TCP or UDP conversation: packets, IP bytes, payload bytes, and TCP retransmissions of either
 direction. Tunnels stay closed on both sides, and tapscope is told to forget a closed connection at once, so that every
-packet is on some flow, and an open one never. In the corpus, retransmissions that the reader counts otherwise may also be
+packet is on some flow, and an open one never. Of captures of mirrors the copies are left out. In the corpus,
+retransmissions that the reader counts otherwise may also be
 what tshark counts in the whole file (REFERENCE.tsv): the reader knows a hole by the data behind it, not by a bare ACK.
 explained_flows.tsv (path, field, reason) names what is left. Each capture is a case; of the corpus, each that differs.
 """
@@ -13,11 +14,13 @@ import csv
 import ipaddress
 import os
 import sys
+import tempfile
 from collections import defaultdict
 
-from common import PCAPS, ROOT, captures, case, corpus, finish, replay
+from common import PCAPS, ROOT, captures, case, corpus, finish, replay, truth_of, without_copies
 from reader import read_capture
 
+FOLDER = tempfile.TemporaryDirectory(prefix="tapscope-reader-")
 FIELDS = ("packets", "ip_bytes", "payload")
 
 
@@ -79,7 +82,7 @@ def lost(truth, sums):
         yield max(0, sum(sum(c["packets"]) for c in truth[protocol]) - seen)
 
 
-SETTINGS = ["-o", "dedup.enabled=off", "-o", "decap_type=[]", "-o", "static_config.flow.linger=0ns", "-o", "static_config.flow.report-interval=0"]
+SETTINGS = ["-o", "decap_type=[]", "-o", "static_config.flow.linger=0ns", "-o", "static_config.flow.report-interval=0"]
 for name in ("established", "opening", "opening-rst", "closing-rst", "others"):
     SETTINGS += ["-o", f"static_config.flow.{name}-timeout=24h"]
 
@@ -103,6 +106,9 @@ def main():
     tshark = tshark_counts(base) if everything else {}
     for path in captures(base):
         name = os.path.relpath(path, base)
+        copies = truth_of(path).get("copies")
+        if copies:
+            path = without_copies(path, copies, FOLDER.name)
         truth = read_capture(path)
         if truth.get("error") or truth["fragments"]:
             continue  # what is whole is compared in the others; fragments are one datagram here and many there
