@@ -142,6 +142,8 @@ static void write_records(const struct page *p, const struct live_counters *c)
 	for (unsigned i = 0; i < RECORD_KINDS; i++)
 		fprintf(p->out, "tapscope_records_lost_total{record=\"%s\",reason=\"output_slow\"} %" PRIu64 "\n",
 			kinds[i], c->records_lost[i]);
+	fprintf(p->out, "tapscope_records_lost_total{record=\"any\",reason=\"output_failed\"} %" PRIu64 "\n",
+		c->records_unwritten);
 }
 
 static void write_state(const struct page *p, const struct live_counters *c)

@@ -38,6 +38,7 @@ int ledger_write(const char *path, struct live *l, const struct live_counters *c
 	print_records(f, "records", c->engine.records);
 	print_records(f, "records_lost", c->records_lost);
 	print_records(f, "records_written", c->records_written);
+	fprintf(f, ",\n \"records_unwritten\": %" PRIu64, c->records_unwritten);
 	fprintf(f, ",\n \"limits\": {");
 	for (unsigned i = 0; i < ledger->limit_count; i++)
 		fprintf(f, "%s\"%s\": %" PRIu64, i ? ", " : "", ledger->limit[i].name, ledger->limit[i].times);

@@ -51,6 +51,7 @@ struct run {
 	uint64_t salt;
 	struct watched watched[NICS_MAX];
 	unsigned attached, shed;
+	uint64_t unwritten; /* records, as last told */
 	int signals;
 	atomic_int failed; /* an output did */
 	_Atomic bool healthy;
@@ -368,6 +369,11 @@ static void each_second(struct run *r, bool *was_alive)
 	atomic_store_explicit(&r->healthy, healthy, memory_order_relaxed);
 	if (healthy)
 		notify("WATCHDOG=1");
+	struct live_counters c;
+	live_counters(r->live, &c);
+	if (c.records_unwritten != r->unwritten)
+		say("an output cannot be written: %" PRIu64 " records lost so far", c.records_unwritten);
+	r->unwritten = c.records_unwritten;
 	unsigned shed = live_govern(r->live);
 	if (shed != r->shed)
 		say("%s load: level %u (see live.shed_lag)", shed > r->shed ? "shedding more" : "shedding less", shed);
@@ -527,6 +533,7 @@ int live_run(struct setup *setup, const struct live_run_options *options)
 	atomic_store(&r->healthy, true);
 	struct live_run_options own = *options;
 	own.outputs.stop = &r->failed;
+	own.outputs.endures = true;
 	r->options = &own;
 	/* signals come through a descriptor; threads inherit that they are blocked */
 	sigemptyset(&set);

@@ -44,8 +44,11 @@ static struct export_table_options table_options(int fd, bool rows, atomic_int *
 
 static int open_ndjson(struct outputs *o, int fd, const char *directory, struct error *e)
 {
-	struct export_ndjson_options options = {
-	    .fd = fd, .directory = directory, .digest = o->options.digest, .stop = o->options.stop};
+	struct export_ndjson_options options = {.fd = fd,
+						.directory = directory,
+						.digest = o->options.digest,
+						.endures = o->options.endures,
+						.stop = o->options.stop};
 	int r = export_ndjson_new(&o->sink[o->count], &options, e);
 	if (r < 0)
 		return r;

@@ -10,6 +10,7 @@ struct outputs_options {
 	enum format format;    /* to standard output; FORMATS: what suits where it goes */
 	const char *directory; /* --output, or NULL */
 	bool digest, summary;
+	bool endures;     /* see export.h */
 	atomic_int *stop; /* set when an output fails */
 };
 

@@ -156,6 +156,7 @@ void setup_live_ledger(const struct live_counters *c, struct export_ledger *ret_
 	add_term(g, "on their way", c->in_flight);
 	add_limit(g, "flow records lost, output too slow", c->records_lost[RECORD_FLOW]);
 	add_limit(g, "request records lost, output too slow", c->records_lost[RECORD_REQUEST]);
+	add_limit(g, "records lost, output failed", c->records_unwritten);
 	add_limit(g, "frames later than the merge window", c->reordered);
 }
 

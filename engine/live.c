@@ -413,6 +413,8 @@ void live_counters(struct live *l, struct live_counters *ret_counters)
 		c->sources += s->attached;
 	}
 	pthread_mutex_unlock(&l->sources_lock);
+	for (unsigned i = 0; i < l->sink_count; i++)
+		c->records_unwritten += atomic_load_explicit(&l->sinks[i]->lost, memory_order_relaxed);
 	c->shed = atomic_load_explicit(&l->shed, memory_order_relaxed);
 	for (unsigned i = 0; i < SHED_LEVELS; i++)
 		c->shed_entered[i] = peek(l->governor.steps_up[i]);

@@ -13,7 +13,8 @@ struct export_ndjson_options {
 	int fd; /* takes both kinds of records in their order, not closed; -1: nowhere, for the digest alone */
 	const char *directory; /* instead of fd: flow.ndjson and request.ndjson in it; made where it is not there */
 	bool digest;           /* SHA-256 of each output */
-	atomic_int *stop;      /* set to 1 when an output fails, so that nobody works for nothing; may be NULL */
+	bool endures; /* live: files are appended to, and what cannot be written is counted (sink.lost), not fatal */
+	atomic_int *stop; /* set to 1 when an output fails, so that nobody works for nothing; may be NULL */
 };
 
 /* 0 or -errno with e. */

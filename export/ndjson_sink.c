@@ -78,6 +78,7 @@ static const struct sink_ops ops = {
 
 static int open_in_directory(struct ndjson_sink *n, const struct export_ndjson_options *options, struct error *e)
 {
+	const int flags = O_RDWR | O_CREAT | O_CLOEXEC | (options->endures ? O_APPEND : O_TRUNC);
 	static const char *const names[RECORD_KINDS] = {
 	    [RECORD_FLOW] = "flow.ndjson", [RECORD_REQUEST] = "request.ndjson"};
 	if (mkdir(options->directory, 0777) < 0 && errno != EEXIST)
@@ -87,7 +88,7 @@ static int open_in_directory(struct ndjson_sink *n, const struct export_ndjson_o
 		if (snprintf(path, sizeof path, "%s/%s", options->directory, names[i]) >= (int)sizeof path)
 			return error_set(e, -ENAMETOOLONG, "the name of the directory %.64s… is too long",
 					 options->directory);
-		int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+		int fd = open(path, flags, 0666);
 		if (fd < 0)
 			return error_set(e, -errno, "cannot write %s: %s", path, strerror(errno));
 		int r = output_open(&n->output[i], fd, true, path, options->digest, options->stop, e);
@@ -96,6 +97,10 @@ static int open_in_directory(struct ndjson_sink *n, const struct export_ndjson_o
 			return r;
 		}
 		n->output_count++;
+		/* a line that another run left half written ends here */
+		off_t end = options->endures ? lseek(fd, 0, SEEK_END) : 0;
+		char last = '\n';
+		n->output[i].half_line = end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n';
 	}
 	return 0;
 }
@@ -117,8 +122,11 @@ int export_ndjson_new(struct sink **ret_sink, const struct export_ndjson_options
 		sink_free(&n->sink);
 		return r;
 	}
-	for (unsigned i = 0; i < n->output_count; i++)
+	for (unsigned i = 0; i < n->output_count; i++) {
 		n->output[i].abandoned = &n->sink.abandoned;
+		if (options->endures)
+			n->output[i].lost = &n->sink.lost;
+	}
 	*ret_sink = &n->sink;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int output_open(struct output *o, int fd, bool owned, const char *name, bool digest, atomic_int *stop, struct error *e)
@@ -35,8 +36,26 @@ static void fail(struct output *o, int error)
 		atomic_store(o->stop, 1);
 }
 
+/* The bytes from `data` on could not be written; those from `begin`, a line's start, were. */
+static void lose(struct output *o, const char *begin, const char *data, size_t len)
+{
+	const char *line = data;
+	struct stat st;
+	uint64_t lines = 0;
+	while (line > begin && line[-1] != '\n')
+		line--;
+	for (const char *p = data; (p = memchr(p, '\n', (size_t)(data + len - p))); p++)
+		lines++;
+	atomic_fetch_add_explicit(o->lost, lines, memory_order_relaxed);
+	if (line < data && (fstat(o->fd, &st) < 0 || ftruncate(o->fd, st.st_size - (data - line)) < 0))
+		o->half_line = true;
+}
+
 static void write_all(struct output *o, const char *data, size_t len)
 {
+	const char *begin = data;
+	if (unlikely(o->half_line) && write(o->fd, "\n", 1) == 1)
+		o->half_line = false;
 	if (o->digest)
 		EVP_DigestUpdate(o->digest, data, len);
 	while (len && o->fd >= 0) {
@@ -50,6 +69,9 @@ static void write_all(struct output *o, const char *data, size_t len)
 		} else if (errno == EAGAIN) {
 			/* someone made this descriptor non-blocking; it may be shared, so it is left as it is */
 			poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1, -1);
+		} else if (errno != EINTR && o->lost && errno != EPIPE) {
+			lose(o, begin, data, len);
+			return;
 		} else if (errno != EINTR) {
 			fail(o, errno);
 			return;

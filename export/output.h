@@ -10,14 +10,18 @@
 #define OUTPUT_BUFFER_BYTES (256 << 10) /* stays in the second-level cache; larger writes are no cheaper */
 
 struct output {
-	int fd;     /* -1: counted and digested, not written */
-	bool owned; /* closed by output_close() */
-	int failed; /* -errno of the first failure; nothing is written after it */
-	char *name; /* for messages */
+	int fd;         /* -1: counted and digested, not written */
+	bool owned;     /* closed by output_close() */
+	bool half_line; /* what was written last has no end */
+	int failed;     /* -errno of the first failure; nothing is written after it */
+	char *name;     /* for messages */
 	char *buffer;
 	size_t len;
 	EVP_MD_CTX *digest; /* or NULL */
 	atomic_int *stop;
+	/* NULL: a failure is for good. Else what cannot be written (disk full, …) is counted here, line by line, and
+	 * the next bytes are tried again; no line is left half written. Only EPIPE is for good. */
+	_Atomic uint64_t *lost;
 	const _Atomic bool *abandoned; /* or NULL: once true, a write that a signal interrupts fails */
 };
 

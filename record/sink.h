@@ -33,6 +33,7 @@ struct sink_ops {
 
 struct sink {
 	const struct sink_ops *ops;
+	_Atomic uint64_t lost;  /* records that it took and could not write: outputs that endure (disk full) */
 	_Atomic bool abandoned; /* a write that a signal interrupted is not to be tried again */
 };
 
