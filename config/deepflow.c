@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #define SERVER "tapscope has no server that it reports to"
-#define LIVE "this version reads capture files only; it matters to live capture, which is not built yet"
+#define LIVE "live capture has options of its own for it: capture.ring_memory, capture.source, workers"
 #define PROCESS "process tags are not built yet in this version"
 #define KUBERNETES "Kubernetes tags are not built yet in this version"
 #define EBPF "eBPF is not built yet in this version"
@@ -14,7 +14,9 @@
 #define QUEUE "tapscope has no queue of that kind; its rings are sized by options of its own"
 #define METRICS "tapscope makes records; metrics by the second or minute are not built yet in this version"
 #define INGEST "tapscope takes in no data from other agents"
-#define WATCH "tapscope reserves its memory and threads at start and does not watch or limit the host"
+#define WATCH                                                                                                          \
+	"tapscope reserves its memory and threads at start and does not limit the host; max_cpus limits what capture " \
+	"takes"
 #define LOG "tapscope writes its log to standard error"
 #define NETFLOW "sFlow and NetFlow are not received"
 #define PLUGIN "plugins are not loaded"
@@ -145,8 +147,8 @@ const struct deepflow_option deepflow_options[] = {
     {S "local-dispatcher-count", LIVE},
     {S "packet-fanout-mode", LIVE},
     {S "dispatcher-queue", LIVE},
-    {S "tap-interface-bond-groups", LIVE},
-    {S "bpf-disabled", LIVE},
+    {S "tap-interface-bond-groups", "the NICs of a bond are captured each by itself, or through the bond's own NIC"},
+    {S "bpf-disabled", "capture.source: pcap does without eBPF"},
     {S "libpcap-enabled", LIVE},
     {S "ovs-dpdk-enable", "DPDK is not built yet in this version"},
     {S "dpdk-enabled", "DPDK is not built yet in this version"},
