@@ -9,7 +9,8 @@
 
 const struct option api_options[] = {
     {"api.listen", NULL, OPTION_STRING, offsetof(struct api_settings, listen), "127.0.0.1:9555", 0, 0, NULL, NULL, NULL,
-     "Address and port of /metrics, /healthz and /readyz while capturing live: ADDRESS:PORT, or [ADDRESS]:PORT for "
+     "Address and port of /metrics, /healthz, /readyz and /reload while capturing live: ADDRESS:PORT, or "
+     "[ADDRESS]:PORT for "
      "IPv6. Empty: none."},
     {0},
 };
@@ -17,6 +18,7 @@ const struct option api_options[] = {
 struct api {
 	struct MHD_Daemon *daemon;
 	void (*look)(void *ctx, struct api_state *ret_state);
+	void (*reload)(void *ctx);
 	void *ctx;
 };
 
@@ -55,7 +57,7 @@ static enum MHD_Result metrics(struct MHD_Connection *c, const struct api_state 
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const char *url, const char *method,
 				  const char *version maybe_unused, const char *upload maybe_unused,
-				  size_t *upload_size maybe_unused, void **request)
+				  size_t *upload_size, void **request)
 {
 	struct api *a = cls;
 	static int begun;
@@ -63,13 +65,23 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *c, const cha
 		*request = &begun;
 		return MHD_YES;
 	}
+	if (*upload_size) { /* nothing here wants any */
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (!strcmp(url, "/reload")) {
+		if (strcmp(method, MHD_HTTP_METHOD_POST))
+			return say(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only POST\n");
+		a->reload(a->ctx);
+		return say(c, MHD_HTTP_ACCEPTED, "the configuration is read again; the log tells what came of it\n");
+	}
 	if (strcmp(method, MHD_HTTP_METHOD_GET) && strcmp(method, MHD_HTTP_METHOD_HEAD))
 		return say(c, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET\n");
 	bool health = !strcmp(url, "/healthz"), ready = !strcmp(url, "/readyz");
 	if (!strcmp(url, "/"))
-		return say(c, MHD_HTTP_OK, "tapscope: /metrics /healthz /readyz\n");
+		return say(c, MHD_HTTP_OK, "tapscope: /metrics /healthz /readyz, POST /reload\n");
 	if (strcmp(url, "/metrics") && !health && !ready)
-		return say(c, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz and /readyz\n");
+		return say(c, MHD_HTTP_NOT_FOUND, "there are /metrics, /healthz, /readyz and /reload\n");
 	struct api_state *s = calloc(1, sizeof *s);
 	if (!s)
 		return MHD_NO;
@@ -114,7 +126,7 @@ static int parse_address(const char *text, struct sockaddr_storage *ret_address)
 }
 
 int api_new(struct api **ret_api, const struct api_settings *settings,
-	    void (*look)(void *ctx, struct api_state *ret_state), void *ctx, struct error *e)
+	    void (*look)(void *ctx, struct api_state *ret_state), void (*reload)(void *ctx), void *ctx, struct error *e)
 {
 	struct sockaddr_storage address;
 	if (parse_address(settings->listen, &address) < 0)
@@ -123,6 +135,7 @@ int api_new(struct api **ret_api, const struct api_settings *settings,
 	if (!a)
 		return error_set(e, -ENOMEM, "no memory for the API");
 	a->look = look;
+	a->reload = reload;
 	a->ctx = ctx;
 	unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL;
 	if (address.ss_family == AF_INET6)

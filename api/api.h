@@ -1,4 +1,4 @@
-/* api.h - the HTTP side of a running instance: /metrics, /healthz, /readyz.
+/* api.h - the HTTP side of a running instance: /metrics, /healthz, /readyz, and POST /reload.
  *
  * A thread of its own (libmicrohttpd), loopback unless told otherwise, at most API_CONNECTIONS at a time, each with a
  * time limit; requests only read counters, so that nothing here ever makes capture wait. */
@@ -30,9 +30,11 @@ struct api_state {
 
 struct api;
 
-/* 0; -errno with e: the address is none, or taken. */
+/* 0; -errno with e: the address is none, or taken. Both functions are called on the API's thread; reload asks for a
+ * reload and returns at once. */
 int api_new(struct api **ret_api, const struct api_settings *settings,
-	    void (*look)(void *ctx, struct api_state *ret_state), void *ctx, struct error *e);
+	    void (*look)(void *ctx, struct api_state *ret_state), void (*reload)(void *ctx), void *ctx,
+	    struct error *e);
 struct api *api_free(struct api *a);
 /* The port it listens on (settings may say 0: any). */
 unsigned api_port(const struct api *a);

@@ -24,6 +24,7 @@
 #define SECOND_MS 1000
 #define RETRY_NS (5 * NS_PER_S)
 #define FINISH_NS (4 * NS_PER_S) /* all records are out within five seconds of a signal */
+#define SILENCE_NS (60 * NS_PER_S)
 #define NICS_MAX LIVE_SOURCES
 
 /* A NIC that is to be captured. */
@@ -34,6 +35,8 @@ struct watched {
 	int netns;
 	char name[160];
 	int64_t retry_ns; /* when to try to open it again */
+	int64_t since_ns; /* attached, or a frame was seen; 0: its silence has been told */
+	uint64_t seen;
 };
 
 struct run {
@@ -56,6 +59,7 @@ struct run {
 	atomic_int failed; /* an output did */
 	_Atomic bool healthy;
 	_Atomic unsigned ready; /* sources attached */
+	_Atomic bool reload;    /* asked for by the API */
 };
 
 static int64_t clock_now(clockid_t id)
@@ -118,6 +122,8 @@ static int attach(struct run *r, struct watched *w, const char *device, struct e
 		return error_set(e, result, "%s: too many sources, or no memory", w->name);
 	}
 	w->attached = true;
+	w->since_ns = clock_now(CLOCK_MONOTONIC);
+	w->seen = 0;
 	r->attached++;
 	atomic_store_explicit(&r->ready, r->attached, memory_order_relaxed);
 	return 0;
@@ -358,6 +364,30 @@ static void look(void *ctx, struct api_state *s)
 	s->red = r->red;
 }
 
+/* A mirror that was not configured, or no longer is, looks like this. */
+static void look_for_silence(struct run *r)
+{
+	static struct live_source_counters sources[LIVE_SOURCES];
+	unsigned n = live_sources(r->live, sources, LIVE_SOURCES);
+	int64_t now_ns = clock_now(CLOCK_MONOTONIC);
+	for (unsigned i = 0; i < NICS_MAX; i++) {
+		struct watched *w = &r->watched[i];
+		if (!w->attached || !w->since_ns)
+			continue;
+		for (unsigned k = 0; k < n; k++) {
+			if (!sources[k].attached || sources[k].nic != w->nic)
+				continue;
+			if (sources[k].source.seen != w->seen) {
+				w->seen = sources[k].source.seen;
+				w->since_ns = now_ns;
+			} else if (now_ns > w->since_ns + SILENCE_NS) {
+				say("%s: no frame came for a minute", w->name);
+				w->since_ns = 0;
+			}
+		}
+	}
+}
+
 static void each_second(struct run *r, bool *was_alive)
 {
 	bool alive = live_alive(r->live);
@@ -379,6 +409,13 @@ static void each_second(struct run *r, bool *was_alive)
 		say("%s load: level %u (see live.shed_lag)", shed > r->shed ? "shedding more" : "shedding less", shed);
 	r->shed = shed;
 	mend_sources(r);
+	look_for_silence(r);
+}
+
+static void ask_for_reload(void *ctx)
+{
+	struct run *r = ctx;
+	atomic_store_explicit(&r->reload, true, memory_order_relaxed);
 }
 
 static int wait_ms(const struct run *r)
@@ -403,6 +440,8 @@ static void loop(struct run *r)
 			if (o->setup)
 				reload(r);
 		}
+		if (atomic_exchange_explicit(&r->reload, false, memory_order_relaxed))
+			reload(r);
 		follow_nics(r);
 		int64_t now_ns = clock_now(CLOCK_MONOTONIC);
 		if (now_ns >= second_ns + NS_PER_S) {
@@ -446,7 +485,7 @@ static int open_api(struct run *r, struct error *e)
 	const struct api_settings *s = &r->setup->api;
 	if (!s->listen[0])
 		return 0;
-	int result = api_new(&r->api, s, look, r, e);
+	int result = api_new(&r->api, s, look, ask_for_reload, r, e);
 	if (result == -EADDRINUSE) { /* another instance, perhaps: a second look at the network shall not fail for it */
 		say("%s; goes on without /metrics", e->text);
 		return 0;

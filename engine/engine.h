@@ -26,7 +26,8 @@ struct live_settings {
 	uint64_t record_bytes;   /* of the ring from each worker to the sinks; a power of two */
 	uint64_t max_cpus;       /* CPU time of all threads together; 0: no limit */
 	uint64_t max_threads;
-	int64_t shed_lag_ns; /* a worker that is further behind makes tapscope shed load; 0: never */
+	struct option_list worker_cpus; /* numbers, as text: worker i runs on the (i mod count)th */
+	int64_t shed_lag_ns;            /* a worker that is further behind makes tapscope shed load; 0: never */
 };
 
 struct engine_settings {

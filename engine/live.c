@@ -91,6 +91,24 @@ static void on_nothing(int number maybe_unused)
 {
 }
 
+static int start_worker(struct live *l, unsigned i)
+{
+	const struct option_list *cpus = &l->settings.live.worker_cpus;
+	pthread_attr_t attributes;
+	pthread_attr_init(&attributes);
+	int r = 0;
+	if (cpus->count) {
+		cpu_set_t set;
+		CPU_ZERO(&set);
+		CPU_SET(strtoul(cpus->item[i % cpus->count], NULL, 10), &set);
+		r = pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
+	}
+	if (r == 0)
+		r = pthread_create(&l->worker[i].thread, &attributes, live_worker_main, &l->worker[i]);
+	pthread_attr_destroy(&attributes);
+	return -r;
+}
+
 int live_new(struct live **ret_l, const struct engine_settings *settings, struct sink *const *sinks,
 	     unsigned sink_count, uint64_t shard_salt, struct error *e)
 {
@@ -126,7 +144,7 @@ int live_new(struct live **ret_l, const struct engine_settings *settings, struct
 	for (; made < l->workers && r == 0; made++)
 		r = live_worker_init(&l->worker[made], l, made, e);
 	for (unsigned i = 0; i < l->workers && r == 0; i++) {
-		r = -pthread_create(&l->worker[i].thread, NULL, live_worker_main, &l->worker[i]);
+		r = start_worker(l, i);
 		l->worker[i].started = r == 0;
 		if (r < 0)
 			error_set(e, r, "cannot start a worker thread: %s", strerror(-r));

@@ -1,10 +1,21 @@
 #include "engine.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static const char *const tap_names[] = {"one", "file", "interface", NULL};
 static const char *protocol_names[65];
 static char protocol_default[1024];
+
+static int live_check_cpus(const char *text, struct error *e)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || n > 1023)
+		return error_set(e, -EINVAL, "'%s' is no number of a CPU", text);
+	return 0;
+}
 
 static const struct option replay_options[] = {
     {"workers", NULL, OPTION_UINT, offsetof(struct engine_settings, workers), "1", 1, 64, "threads", NULL, NULL,
@@ -47,6 +58,8 @@ static const struct option replay_options[] = {
     {"thread_threshold", NULL, OPTION_UINT, offsetof(struct engine_settings, live.max_threads), "500", 3, 10000,
      "threads", NULL, NULL,
      "Live capture starts no more threads than this; it needs one for each worker, and four besides."},
+    {"live.worker_cpus", NULL, OPTION_STRINGS, offsetof(struct engine_settings, live.worker_cpus), "", 0, 1023, NULL,
+     NULL, NULL, "CPUs that workers are bound to, in turn: [2, 3]. Empty: the kernel chooses.", live_check_cpus},
     {"live.shed_lag", NULL, OPTION_DURATION, offsetof(struct engine_settings, live.shed_lag_ns), "0.5", 0,
      UINT64_C(60000000000), "s", NULL, NULL,
      "When a worker is this far behind the clock, when frames are dropped, or max_cpus is exceeded, load is shed, step "

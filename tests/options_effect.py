@@ -113,6 +113,7 @@ EFFECTS = {
     "tap.types": ("[vlan = x]", None, "refused"),
     "tap.owners": ("[shop = 10.0.0.1]", None, "refused"),
     "live.merge_window": ("2", None, "refused"),  # what it is for takes two NICs: tests/unit/test_live.c
+    "live.worker_cpus": ("[1]", None, "live cpus"),
     "live.shed_lag": ("2m", None, "refused"),  # and this takes pressure: the same
     "max_cpus": ("many", None, "refused"),
     "thread_threshold": ("4", None, "no start"),
@@ -181,6 +182,8 @@ def running(*settings):
                     seen["early"] = re.search(rb'term="on flows"} (\d+)', answer.read())[1] != b"0"
             except OSError:
                 pass
+        tasks = [f"/proc/{p.pid}/task/{t}/status" for t in sorted(os.listdir(f"/proc/{p.pid}/task"), key=int)]
+        seen["cpus"] = [re.search(r"Cpus_allowed_list:\s+(\S+)", open(t).read())[1] for t in tasks[:3]]
         with open(f"/proc/{p.pid}/status") as f:
             seen["size"] = int(re.search(r"VmSize:\s+(\d+)", f.read())[1]) >> 14
         link = subprocess.run(["ip", "-d", "link", "show", "lo"], capture_output=True, text=True).stdout
