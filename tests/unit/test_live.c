@@ -10,12 +10,29 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #define LATENESS_NS (10 * NS_PER_MS)
 #define SALT 12345
+
+/* The realtime clock of this program, which a test can set. */
+static _Atomic int64_t clock_shift_ns;
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+	if (syscall(SYS_clock_gettime, id, t) < 0)
+		return -1;
+	if (id == CLOCK_REALTIME) {
+		int64_t ns = (int64_t)t->tv_sec * NS_PER_S + t->tv_nsec + atomic_load(&clock_shift_ns);
+		t->tv_sec = ns / NS_PER_S;
+		t->tv_nsec = ns % NS_PER_S;
+	}
+	return 0;
+}
 
 static int64_t now_ns(void)
 {
@@ -640,6 +657,37 @@ static void test_load_is_shed_step_by_step(void **state maybe_unused)
 	free(losing);
 }
 
+/* The clock is set an hour ahead, then two hours back: flows that had timed out by the new time end, what comes later
+ * is as good as before, and each step is counted. */
+static void test_a_clock_that_is_set(void **state maybe_unused)
+{
+	static const int64_t hours[] = {0, 1, -1};
+	struct fixture f;
+	struct script *x[3];
+	start(&f, 1, 20 * NS_PER_MS);
+	for (unsigned i = 0; i < 3; i++) {
+		atomic_store(&clock_shift_ns, hours[i] * 3600 * NS_PER_S);
+		nanosleep(&(struct timespec){.tv_nsec = 300 * NS_PER_MS}, NULL);
+		live_counters(f.live, &f.counters);
+		assert_int_equal(f.counters.clock_steps, i);
+		x[i] = script_new(1);
+		talk(x[i], (uint16_t)(1000 + i), now_ns());
+		play(&f, x[i]);
+	}
+	nanosleep(&(struct timespec){.tv_nsec = 300 * NS_PER_MS}, NULL);
+	assert_true(live_alive(f.live));
+	finish(&f);
+	atomic_store(&clock_shift_ns, 0);
+	assert_int_equal(f.sessions, 3);
+	assert_int_equal(f.flows, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_non_null(flow_of(&f, 1000 + i));
+		assert_int_equal(flow_of(&f, 1000 + i)->packets, 5);
+		free(x[i]);
+	}
+	free(f.notes.at);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -650,6 +698,7 @@ int main(void)
 	    cmocka_unit_test(test_sources_come_and_go),
 	    cmocka_unit_test(test_a_slow_sink_costs_records_only),
 	    cmocka_unit_test(test_load_is_shed_step_by_step),
+	    cmocka_unit_test(test_a_clock_that_is_set),
 	    cmocka_unit_test(test_time_that_is_wrong_holds_nobody_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
