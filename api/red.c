@@ -6,7 +6,7 @@
 
 #define SLOTS (2 * RED_SERIES) /* of the hash table; a power of two */
 #define OTHERS 32              /* protocols */
-#define PROBES 16
+#define SWEEP_NS (60 * NS_PER_S)
 
 const char *const red_status_names[RED_STATUSES] = {"ok", "client_error", "server_error", "timeout", "unknown"};
 const int64_t red_bounds_ns[RED_BUCKETS] = {
@@ -27,6 +27,8 @@ struct red {
 	struct sink sink;
 	pthread_mutex_t lock; /* the export thread against readers */
 	unsigned used;
+	int64_t swept_ns;
+	struct red_series old[SLOTS];    /* sweep()'s */
 	struct red_series series[SLOTS]; /* open addressing; free where there is no protocol */
 	struct red_series other[OTHERS];
 };
@@ -89,39 +91,64 @@ static struct red_series *other_of(struct red *r, const char *protocol)
 	return &r->other[i];
 }
 
-/* The server's series; NULL: it has none, and there is no room for one. A slot that was used stays in use (its owner
- * changes), so that the search may end at a free one. */
-static struct red_series *find(struct red *r, const struct note *n)
+static uint64_t slot_of(const struct ip_address *ip, uint16_t port, const char *protocol)
 {
 	struct {
 		uint8_t ip[16];
 		const char *protocol;
 		uint64_t port;
-	} of = {.protocol = n->protocol, .port = n->server_port};
-	memcpy(of.ip, n->server_ip.at, n->server_ip.version == 4 ? 4 : 16);
-	uint64_t at = hash64(&of, sizeof of, 0);
-	struct red_series *idle = NULL;
-	for (unsigned i = 0; i < PROBES; i++) {
-		struct red_series *s = &r->series[(at + i) % SLOTS];
-		if (!s->protocol) {
-			if (r->used == RED_SERIES)
-				break;
-			r->used++;
-			idle = s;
-			break;
+	} of = {.protocol = protocol, .port = port};
+	memcpy(of.ip, ip->at, ip->version == 4 ? 4 : 16);
+	return hash64(&of, sizeof of, 0) % SLOTS;
+}
+
+/* Series that were silent for long move to `_other_`; the others stay. Costs as much as the table is large, and comes
+ * at most once in SWEEP_NS. */
+static void sweep(struct red *r, int64_t now_ns)
+{
+	if (now_ns >= r->swept_ns && now_ns < r->swept_ns + SWEEP_NS)
+		return;
+	r->swept_ns = now_ns;
+	memcpy(r->old, r->series, sizeof r->old);
+	memset(r->series, 0, sizeof r->series);
+	r->used = 0;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		const struct red_series *s = &r->old[i];
+		if (!s->protocol)
+			continue;
+		if (s->last_ns < now_ns - RED_IDLE_NS) {
+			add_series(other_of(r, s->protocol), s);
+			continue;
 		}
-		if (same_server(s, n))
-			return s;
-		if (!idle && s->last_ns < n->end_ns - RED_IDLE_NS)
-			idle = s;
+		uint64_t at = slot_of(&s->server_ip, s->server_port, s->protocol);
+		while (r->series[at].protocol)
+			at = (at + 1) % SLOTS;
+		r->series[at] = *s;
+		r->used++;
 	}
-	if (!idle)
-		return NULL;
-	if (idle->protocol)
-		add_series(other_of(r, idle->protocol), idle);
-	*idle = (struct red_series){
-	    .server_ip = n->server_ip, .server_port = n->server_port, .protocol = n->protocol, .last_ns = n->end_ns};
-	return idle;
+}
+
+/* The server's series; NULL: it has none, and there is no room for one. At most half of the slots are in use. */
+static struct red_series *find(struct red *r, const struct note *n)
+{
+	for (unsigned attempt = 0; attempt < 2; attempt++) {
+		uint64_t at = slot_of(&n->server_ip, n->server_port, n->protocol);
+		while (r->series[at].protocol && !same_server(&r->series[at], n))
+			at = (at + 1) % SLOTS;
+		struct red_series *s = &r->series[at];
+		if (s->protocol)
+			return s;
+		if (r->used < RED_SERIES) {
+			r->used++;
+			*s = (struct red_series){.server_ip = n->server_ip,
+						 .server_port = n->server_port,
+						 .protocol = n->protocol,
+						 .last_ns = n->end_ns};
+			return s;
+		}
+		sweep(r, n->end_ns);
+	}
+	return NULL;
 }
 
 static int sink_write(struct sink *s, enum record_kind kind maybe_unused, const char *data, size_t len maybe_unused)

@@ -1,7 +1,8 @@
 /* red.h - rate, errors, duration by server and protocol, as a sink: what /metrics says about requests.
  *
- * Memory is fixed. Up to RED_SERIES servers have series of their own; a new one finds room when another has been silent
- * for RED_IDLE_NS, whose counts then move to `_other_`; else it is counted in `_other_` itself. So the sum over all
+ * Memory is fixed. Up to RED_SERIES servers have series of their own; a new one finds room when others have been silent
+ * for RED_IDLE_NS, whose counts then move to `_other_` (looked at once a minute); else it is counted in `_other_`
+ * itself. So the sum over all
  * series is always the exact number of request records, and no series but an idle one ever goes away. */
 #ifndef TS_API_RED_H
 #define TS_API_RED_H
