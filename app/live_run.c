@@ -96,10 +96,9 @@ static int attach(struct run *r, struct watched *w, const char *device, struct e
 	struct source *source;
 	if (!ops)
 		return -ENOTSUP;
-	const struct source_options options = {
+	struct source_options options = {
 	    .nic = device,
 	    .netns = w->netns,
-	    .queues = (unsigned)r->setup->settings.workers,
 	    .salt = r->salt,
 	    .filter = s->filter,
 	    .snaplen = (uint32_t)s->snaplen,
@@ -107,7 +106,9 @@ static int attach(struct run *r, struct watched *w, const char *device, struct e
 	    .ring_bytes = s->ring_bytes,
 	    .block_ns = s->block_ns,
 	};
-	int result = ops->open(&source, &options, e);
+	int result = live_steer(&r->setup->settings, &options, e);
+	if (!result)
+		result = ops->open(&source, &options, e);
 	if (result < 0)
 		return result;
 	const struct live_input input = {

@@ -33,6 +33,8 @@ struct live_input {
 	uint16_t nic;          /* id of the NIC */
 };
 
+/* Fills in what steers: queues and what decode opens; the salt is live_new()'s. 0; -EINVAL as decode_init(). */
+int live_steer(const struct engine_settings *settings, struct source_options *o, struct error *e);
 /* Starts the workers. shard_salt: also to be given to every source. 0 or -errno with e. */
 int live_new(struct live **ret_l, const struct engine_settings *settings, struct sink *const *sinks,
 	     unsigned sink_count, uint64_t shard_salt, struct error *e);

@@ -222,7 +222,8 @@ static void packet_counters(struct source *source, struct source_counters *ret)
 	packet_filter_counters(s, &c);
 	struct netdev_statistics nic;
 	if (!netdev_statistics(&s->nic, &nic)) {
-		c.nic_packets = nic.rx_packets - s->nic_before.rx_packets;
+		/* both are seen; loopback counts each packet in both, and shows it twice */
+		c.nic_packets = nic.rx_packets - s->nic_before.rx_packets + nic.tx_packets - s->nic_before.tx_packets;
 		c.nic_dropped = nic.rx_dropped - s->nic_before.rx_dropped;
 	}
 	pthread_mutex_unlock(&s->lock);

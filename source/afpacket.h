@@ -11,7 +11,10 @@
  *
  * What a packet goes through in the kernel: the fanout picks a socket; the socket's filter (filter_ebpf.h) counts it as
  * seen, and as unwanted or rejected; then it is copied into the ring, or counted as dropped. Without CAP_BPF the
- * fanout is the kernel's own hash (SOURCE_UNSTEERED), and the filter runs here, behind the ring. */
+ * fanout is the kernel's own hash (SOURCE_UNSTEERED), and the filter runs here, behind the ring.
+ *
+ * Rights: CAP_NET_RAW; CAP_BPF for the programs; CAP_SYS_ADMIN to enter another namespace. An open source keeps its
+ * namespace alive, even when its name and all its processes are gone. */
 #ifndef TS_SOURCE_AFPACKET_H
 #define TS_SOURCE_AFPACKET_H
 

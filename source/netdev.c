@@ -151,7 +151,11 @@ int netdev_statistics(const struct netdev *n, struct netdev_statistics *ret)
 		if (a->rta_type != IFLA_STATS64)
 			continue;
 		memcpy(&s, RTA_DATA(a), min_of((size_t)RTA_PAYLOAD(a), sizeof s));
-		*ret = (struct netdev_statistics){s.rx_packets, s.rx_dropped + s.rx_missed_errors};
+		*ret = (struct netdev_statistics){
+		    .rx_packets = s.rx_packets,
+		    .tx_packets = s.tx_packets,
+		    .rx_dropped = s.rx_dropped + s.rx_missed_errors,
+		};
 		return 0;
 	}
 	return -ENODEV;

@@ -31,8 +31,8 @@ bool netdev_is_ethernet(const struct netdev *n);
 int netdev_promiscuous(const struct netdev *n);
 
 struct netdev_statistics {
-	uint64_t rx_packets,
-	    rx_dropped; /* dropped: by NIC and kernel before any socket: rx_dropped + rx_missed_errors */
+	uint64_t rx_packets, tx_packets;
+	uint64_t rx_dropped; /* by NIC and kernel: rx_dropped + rx_missed_errors; what nobody wanted is in it, too */
 };
 /* What the kernel's link message says of the NIC. 0 or -errno. Any thread, one at a time. */
 int netdev_statistics(const struct netdev *n, struct netdev_statistics *ret);
