@@ -105,6 +105,7 @@ static int attach(struct run *r, struct watched *w, const char *device, struct e
 	    .promiscuous = promiscuous(r),
 	    .ring_bytes = s->ring_bytes,
 	    .block_ns = s->block_ns,
+	    .nic_clock = s->nic_clock,
 	};
 	int result = live_steer(&r->setup->settings, &options, e);
 	if (!result)

@@ -121,8 +121,14 @@ static int open_here(struct packet_source *s, const struct source_options *o, st
 	int r = netdev_open(&s->nic, o->nic, e);
 	if (!r)
 		r = learn_hardware(s, o->nic, e);
-	if (!r && o->nic_clock && stamps_all(s))
+	if (!r && o->nic_clock) {
 		s->source.clock = CLOCK_NIC;
+		if (!stamps_all(s))
+			r = error_set(e, -ENOTSUP,
+				      "%s: capture.nic_clock: it gives no times to what it receives; where it can, "
+				      "'hwstamp_ctl -i %s -r 1' tells it to",
+				      o->nic, o->nic);
+	}
 	if (!r)
 		r = packet_filter_open(s, o->filter, e);
 	if (!r && o->queues > 1 && fanout_open(&s->fanout, o, s->cooked))

@@ -20,5 +20,10 @@ const struct option source_option_table[] = {
     {"capture.block_timeout", NULL, OPTION_DURATION, offsetof(struct source_settings, block_ns), "0.01", 1000000,
      1000000000, "s", NULL, NULL,
      "af_packet: frames come out in blocks; one that is not full comes out after this time."},
+    {"capture.nic_clock", NULL, OPTION_BOOL, offsetof(struct source_settings, nic_clock), "false", 0, 0, NULL, NULL,
+     NULL,
+     "af_packet: frames have the times that the NIC gives them (PTP), instead of the kernel's. Its clock must be kept "
+     "to "
+     "UTC (phc2sys), and it must give times to all that it receives (hwstamp_ctl -r 1), or it is not captured."},
     {0},
 };

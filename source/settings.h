@@ -14,6 +14,7 @@ struct source_settings {
 	unsigned promiscuous; /* enum promiscuous */
 	uint64_t ring_bytes;  /* of each queue */
 	int64_t block_ns;
+	bool nic_clock;
 };
 extern const struct option source_option_table[];
 

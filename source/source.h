@@ -41,9 +41,8 @@ struct source_options {
 	const char *filter; /* libpcap's language; NULL or "": everything */
 	uint32_t snaplen;   /* 0: whole frames, whatever their size (GSO super-frames pass 64 KiB) */
 	bool promiscuous;   /* set while the source is open */
-	bool nic_clock; /* AF_PACKET: take the times that the NIC gives, if it has been told to give them to all that
-			 * it receives (hwstamp_ctl -r 1) and its clock is kept to UTC; frames that this host sends
-			 * have the kernel's time. `clock` says what came of it. */
+	bool nic_clock;     /* AF_PACKET: frames that come in have the NIC's time, which is to be kept to UTC; what this
+			     * host sends has the kernel's. Not to be had: -ENOTSUP */
 	uint64_t ring_bytes; /* of each queue */
 	int64_t block_ns;    /* AF_PACKET: a block that is not full comes out after this long */
 	/* What decode opens, so that the kernel finds the same five-tuple: its settings of these names. */

@@ -123,6 +123,7 @@ EFFECTS = {
     "capture.source": ("pcap", None, "live kind"),
     "capture.promiscuous": ("on", None, "live promiscuity"),
     "capture.block_timeout": ("1s", None, "live early"),
+    "capture.nic_clock": ("true", None, "no capture"),  # loopback has none
     "capture_bpf": ("udp port 1", None, "live filtered"),
     "capture_packet_size": ("30", None, "live cut"),
     "api.listen": ("127.0.0.1:9556", None, "live port"),
@@ -207,6 +208,9 @@ def effect(option, value, files, kind, also=()):
     if kind == "no start":
         got = subprocess.run([TAPSCOPE, "run", "-i", "lo", *setting, "--format", "none"], capture_output=True, text=True, env=ENVIRONMENT, timeout=20)
         return got.returncode == 1 and option in got.stderr, got.stderr
+    if kind == "no capture":
+        got = subprocess.run([TAPSCOPE, "run", "-i", "lo", *setting, "--format", "none"], capture_output=True, text=True, env=ENVIRONMENT, timeout=20)
+        return got.returncode == 3 and option in got.stderr, f"exit {got.returncode} {got.stderr}"
     if kind.startswith("live "):
         what = kind.split()[1]
         a, b = running()[what], running(*setting)[what]
