@@ -55,7 +55,7 @@ def counts():
     check("three-queues", capture("tb", sent, "--queues", 3, "--threads", "--decode"), **good, per_queue=lambda q: min(q) > COUNT / 6)
     check("64-queues", capture("tb", sent, "--queues", 64, "--decode", "--ring-bytes", 16 << 20), **good, per_queue=lambda q: min(q) > 0)
     check("what-goes-out", capture("tb", sent, "--queues", 3, "--decode", by="tb", where=B), **good, nic_packets=COUNT)
-    refused("no-clock-in-the-nic", start("tb", "--nic-clock"), "tb", "hwstamp_ctl", "ENOTSUP")
+    refused("no-clock-in-the-nic", start("tb", "--nic-clock"), "tb", "hwstamp_ctl", "EOPNOTSUPP")
     check("snaplen", capture("tb", sent, "--snaplen", 96), frames=COUNT, remainder=0, wire=good["wire"], captured=sum(min(len(f), 96) for f in sent),
           crc_sum=crc_sum(f[:96] for f in sent))
 
