@@ -13,7 +13,7 @@ for option; do
 	--record) packages+=(python3 iproute2 ethtool procps nftables tcpdump wireshark-common nginx-light curl wrk nghttp2-client nghttp2-proxy openssl
 		redis-server redis-tools mariadb-server mariadb-client kcat librdkafka-dev gcc nodejs npm) ;;
 	--servers) packages+=(python3 gcc iproute2 ethtool procps tcpdump nginx-light redis-server redis-tools mariadb-server mariadb-client librdkafka-dev) ;;
-	--bench) packages+=(python3 valgrind linux-perf binutils iproute2 ethtool tcpdump nginx-light redis-server redis-tools mariadb-server mariadb-client
+	--bench) packages+=(python3 libdpdk-dev valgrind linux-perf binutils iproute2 ethtool tcpdump nginx-light redis-server redis-tools mariadb-server mariadb-client
 		sysbench softflowd nfdump libndpi-bin tshark) ;;
 	*) sed -n 2,5p "$0" >&2; exit 2 ;;
 	esac

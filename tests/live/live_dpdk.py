@@ -104,6 +104,11 @@ def refusals():
     refused("no-module", d, "tapscope-dpdk.so", "EOPNOTSUPP")
 
 
+def free_huge_pages():
+    with open("/proc/meminfo", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("HugePages_Free"))
+
+
 def huge_pages():
     refused("nic-without-huge-pages", dpdk("0000:7f:1f.0"), "huge pages", "nr_hugepages", "ENOMEM")
     with HugePages(64) as pages:
@@ -115,6 +120,12 @@ def huge_pages():
             used = sum(int(line.split()[1]) for line in f if "Hugetlb" in line)
         check("with-huge-pages", {**d.wait(), "used": used}, frames=100, remainder=0, used=lambda kilobytes: kilobytes > 0)
         case(not os.listdir(pages.folder), "no-files-in-huge-pages", os.listdir(pages.folder))
+        before = free_huge_pages()
+        d = dpdk("net_null0")
+        during = free_huge_pages()
+        d.process.kill()
+        d.wait()
+        case(during < before == free_huge_pages() and not os.listdir(pages.folder), "killed-leaves-nothing", f"free before {before}, during {during}, after {free_huge_pages()}")
     return None
 
 
