@@ -71,7 +71,7 @@ static void release(struct byte_ring *r)
 static void random_lengths(void **state)
 {
 	(void)state;
-	struct byte_ring r;
+	struct byte_ring r = {0};
 	assert_int_equal(byte_ring_init(&r, SIZE - 5), 0);
 	assert_int_equal(r.size, SIZE);
 	for (unsigned i = 0; i < 200000; i++) {
@@ -90,7 +90,7 @@ static void random_lengths(void **state)
 static void full_and_too_long(void **state)
 {
 	(void)state;
-	struct byte_ring r;
+	struct byte_ring r = {0};
 	assert_int_equal(byte_ring_init(&r, SIZE), 0);
 	assert_null(byte_ring_claim(&r, SIZE - BYTE_RING_HEAD + 1));
 	assert_null(byte_ring_claim(&r, UINT32_MAX));
@@ -111,7 +111,7 @@ static void full_and_too_long(void **state)
 static void undone(void **state)
 {
 	(void)state;
-	struct byte_ring r;
+	struct byte_ring r = {0};
 	assert_int_equal(byte_ring_init(&r, SIZE), 0);
 	for (unsigned i = 0; i < 50000; i++) {
 		if (next_random() % 3 == 0) {
