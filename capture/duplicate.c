@@ -39,9 +39,7 @@ _Static_assert(sizeof(struct shown) == 4, "four of them in 16 bytes");
 enum talk_flag {
 	TALK_TOUCHED = 1,
 	TALK_TCP = 2,
-	TALK_SPOKE_0 = 4,    /* << direction */
-	TALK_SAME_ID_0 = 16, /* << direction: its last two packets had one identification */
-	TALK_ID_0 = 64,      /* << direction: last_id is set */
+	TALK_SPOKE_0 = 4, /* << direction */
 };
 
 struct talk {
@@ -52,7 +50,7 @@ struct talk {
 	uint8_t flags;
 	uint8_t life;    /* counts the uses of this entry, for groups that outlived theirs */
 	uint8_t replace; /* which path gives way next; 2 bits a direction */
-	uint8_t reserved;
+	uint8_t same_id; /* 1 << direction: its last two packets had one identification */
 	struct shown path[2][PATHS];
 };
 _Static_assert(sizeof(struct talk) == 64, "a cache line");
@@ -67,15 +65,14 @@ struct group {
 	uint16_t own_passed, other_passed; /* talk.passed, just after the last sending */
 	uint16_t nic;                      /* of that sight */
 	uint8_t seen[PATHS]; /* by place in talk.path: the sending it is at << 3 | sights of it; 0: none */
-	uint8_t life;        /* of the talk */
+	uint8_t life : 7;    /* of the talk */
+	uint8_t moved : 1;   /* its last sending is later than its place in the order of eviction says */
 	uint8_t sendings : 5;
 	uint8_t direction : 1;
 	uint8_t spread : 1;  /* sendings that are too far apart for sights of one */
 	uint8_t settled : 1; /* if it is seen no more it teaches nothing */
-	uint8_t moved;       /* its last sending is later than its place in the order of eviction says */
-	uint8_t reserved[7];
 };
-_Static_assert(sizeof(struct group) == 48, "four in three cache lines");
+_Static_assert(sizeof(struct group) == 40, "what most memory is for");
 
 /* What a shard has seen of a path. */
 struct lesson {
@@ -201,15 +198,23 @@ uint64_t duplicates_memory(const struct duplicates *d)
 	return table_memory(&d->groups) + table_memory(&d->talks);
 }
 
-static struct duplicate_shard *shard_of(struct duplicates *d, uint8_t id)
+/* The place in shards of a virtual shard. */
+static inline uint32_t shard_of(struct duplicates *d, uint8_t id)
 {
-	unsigned at = d->shard_at[id];
-	if (unlikely(at == SHARD_NONE)) {
-		/* more shards than were announced share the last place: wrong numbers rather than wrong memory */
-		at = d->shards_used < d->shard_count ? d->shards_used++ : d->shard_count - 1;
-		d->shard_at[id] = (uint16_t)at;
-	}
-	return &d->shards[at];
+	/* more shards than were announced share the last place: wrong numbers rather than wrong memory */
+	if (unlikely(d->shard_at[id] == SHARD_NONE))
+		d->shard_at[id] = (uint16_t)(d->shards_used < d->shard_count ? d->shards_used++ : d->shard_count - 1);
+	return d->shard_at[id];
+}
+
+static inline struct group *group_at(const struct duplicates *d, uint32_t index)
+{
+	return (struct group *)table_at(&d->groups, sizeof(struct group), index);
+}
+
+static inline struct talk *talk_at(const struct duplicates *d, uint32_t index)
+{
+	return (struct talk *)table_at(&d->talks, sizeof(struct talk), index);
 }
 
 /* ---- hashes ---- */
@@ -220,73 +225,92 @@ static inline uint64_t fold(uint64_t a, uint64_t b)
 	return (uint64_t)x ^ (uint64_t)(x >> 64);
 }
 
-/* A packet, as far as it matters here. */
+/* What is found out about a packet before its turn. */
 struct look {
 	uint64_t flow, face;
+	uint32_t shard; /* its place in shards */
 	uint16_t mark;
-	bool consuming; /* data or FIN: what is lost is sent again */
-	bool opening;   /* SYN */
-	bool numbered;  /* has an identification */
-	bool fragment;  /* … that is no other packet's */
 };
 
 static inline uint64_t hash_flow(const struct duplicates *d, const struct flow_key *k)
 {
 	uint64_t w[sizeof *k / 8];
 	memcpy(w, k, sizeof w);
-	uint64_t x = fold(w[0] ^ d->key[0], w[2] ^ d->key[1]) + fold(w[4] ^ d->key[2], w[5] ^ d->key[3]);
-	if (unlikely(k->ip_version != 4))
-		x += fold(w[1] ^ d->key[2], w[3] ^ d->key[0]);
-	return fold(x ^ d->key[1], d->key[2]);
+	uint64_t x = fold(w[0] ^ w[2] << 32 ^ d->key[0], w[4] ^ d->key[1]);
+	if (unlikely(k->ip_version != 4)) {
+		x = fold(x ^ w[0], w[1] ^ d->key[2]);
+		x = fold(x ^ w[2], w[3] ^ d->key[3]);
+	}
+	return fold(x ^ w[5], d->key[2]);
+}
+
+#define ODD_1 UINT64_C(0x9e3779b97f4a7c15)
+#define ODD_2 UINT64_C(0xbf58476d1ce4e5b9)
+#define ODD_3 UINT64_C(0x94d049bb133111eb)
+
+static uint64_t hash_tags(const struct packet *p, uint64_t x)
+{
+	for (unsigned i = 0; i < p->vlan_count; i++)
+		x = fold(x ^ (p->vlan[i] & 0xfffU), ODD_3);
+	for (unsigned i = 0; i < p->tunnel_count; i++) {
+		const struct tunnel *t = &p->tunnel[i];
+		uint64_t w[4];
+		memcpy(w, t->source, sizeof t->source);
+		memcpy(w + 2, t->target, sizeof t->target);
+		x = fold(x ^ t->id ^ (uint64_t)t->type << 32, ODD_3);
+		x = fold(x ^ w[0], ODD_2 ^ w[2]);
+		x = fold(x ^ w[1], ODD_1 ^ w[3]);
+	}
+	return fold(x, ODD_2 ^ (uint64_t)p->vlan_count << 8 ^ p->tunnel_count);
 }
 
 /* Not seeded: that two paths look alike must not depend on the run. */
 static inline uint16_t hash_path(const struct packet *p)
 {
-	uint64_t macs[2] = {0, 0};
-	memcpy(macs, p->mac_source, 6);
-	memcpy(macs + 1, p->mac_target, 6);
+	_Static_assert(offsetof(struct packet, mac_source) == offsetof(struct packet, mac_target) + 6,
+		       "the addresses lie side by side");
+	const char *macs = (const char *)p + offsetof(struct packet, mac_target);
+	uint64_t first, second = 0;
+	memcpy(&first, macs, 8);
+	memcpy(&second, macs + 8, 4);
 	if (unlikely(!(p->flags & PACKET_HAS_MAC)))
-		macs[0] = macs[1] = 0;
-	uint64_t x = fold(macs[0] ^ UINT64_C(0x9e3779b97f4a7c15),
-			  macs[1] ^ (uint64_t)p->nic << 48 ^ UINT64_C(0xbf58476d1ce4e5b9));
-	x ^= (uint64_t)p->ttl << 16 | (uint64_t)p->vlan_count << 8 | p->tunnel_count;
-	for (unsigned i = 0; unlikely(i < p->vlan_count); i++)
-		x = fold(x ^ (p->vlan[i] & 0xfffU), UINT64_C(0x94d049bb133111eb));
-	for (unsigned i = 0; unlikely(i < p->tunnel_count); i++) {
-		const struct tunnel *t = &p->tunnel[i];
-		uint64_t w[4];
-		memcpy(w, t->source, sizeof t->source);
-		memcpy(w + 2, t->target, sizeof t->target);
-		x = fold(x ^ t->id ^ (uint64_t)t->type << 32, UINT64_C(0x94d049bb133111eb));
-		x = fold(x ^ w[0], UINT64_C(0xbf58476d1ce4e5b9) ^ w[2]);
-		x = fold(x ^ w[1], UINT64_C(0x9e3779b97f4a7c15) ^ w[3]);
-	}
-	x = fold(x, UINT64_C(0xd6e8feb86659fd93));
-	return (uint16_t)x ? (uint16_t)x : 1;
+		first = second = 0;
+	uint64_t x = fold(first ^ ODD_1, (second | (uint64_t)p->nic << 32 | (uint64_t)p->ttl << 48) ^ ODD_2);
+	if (unlikely(p->vlan_count | p->tunnel_count))
+		x = hash_tags(p, x);
+	uint16_t mark = (uint16_t)(x >> 24);
+	return mark ? mark : 1;
 }
 
-static inline void look_at(const struct duplicates *d, const struct packet *p, struct look *l)
+static inline bool is_opening(const struct packet *p)
+{
+	return p->key.protocol == IP_TCP && p->tcp_flags & TCP_SYN;
+}
+
+/* What is lost of it is sent again. */
+static inline bool is_consuming(const struct packet *p)
+{
+	return p->key.protocol == IP_TCP && (p->payload_len || p->tcp_flags & (TCP_SYN | TCP_FIN));
+}
+
+static inline void look_at(struct duplicates *d, const struct packet *p, struct look *l)
 {
 	uint64_t flow = hash_flow(d, &p->key);
-	bool tcp = p->key.protocol == IP_TCP;
 	l->flow = flow;
 	l->mark = hash_path(p);
-	l->numbered = p->ip_id;
-	l->fragment = false;
-	l->opening = tcp && p->tcp_flags & TCP_SYN;
-	l->consuming = tcp && (p->payload_len || p->tcp_flags & (TCP_SYN | TCP_FIN));
+	l->shard = shard_of(d, p->shard);
 	uint64_t what =
 	    (uint64_t)p->ip_id << 48 | (uint64_t)p->tcp_flags << 40 | (uint64_t)p->direction << 32 | p->payload_len;
-	uint64_t x = fold(what ^ d->key[0], flow ^ d->key[1]);
-	if (likely(tcp)) {
-		uint64_t rest = l->opening ? 0 : p->l4_rest ^ (p->window * UINT64_C(0x9e3779b97f4a7c15));
-		x = fold(x ^ p->seq, ((uint64_t)p->ack << 32 ^ d->key[2]) + p->seq);
-		l->face = fold(x ^ rest, d->key[3]);
+	if (likely(p->key.protocol == IP_TCP)) {
+		uint64_t x = fold(flow ^ what, (p->seq | (uint64_t)p->ack << 32) ^ d->key[1]);
+		if (likely(!(p->tcp_flags & TCP_SYN)))
+			x ^= p->l4_rest ^ p->window * ODD_1;
+		l->face = fold(x, d->key[3]);
 		return;
 	}
 	uint32_t len = min_of(p->payload_captured, p->payload_len);
-	x = fold(x ^ p->l4_rest, d->key[2] ^ (uint64_t)p->icmp_type << 8 ^ p->icmp_code);
+	uint64_t x = fold(flow ^ what, p->l4_rest ^ d->key[1]);
+	x = fold(x ^ p->icmp_type ^ (uint64_t)p->icmp_code << 8, d->key[3]);
 	l->face = len ? hash64(p->payload, len, x) : x;
 }
 
@@ -355,7 +379,7 @@ static void teach(struct duplicate_shard *s, struct shown *h, unsigned sights)
 /* NULL: it was forgotten, no room. */
 static struct talk *group_talk(const struct duplicates *d, const struct group *g)
 {
-	struct talk *t = pool_at(&d->talks.pool, g->talk);
+	struct talk *t = talk_at(d, g->talk);
 	return likely(t->life == g->life) ? t : NULL;
 }
 
@@ -387,19 +411,27 @@ static inline uint64_t distance(int64_t a, int64_t b)
 	return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
 }
 
+/* Whether a time lies outside the window around another. */
+static inline bool is_over(const struct duplicates *d, int64_t now_ns, int64_t then_ns)
+{
+	uint64_t window = (uint64_t)d->window_ns;
+	return (uint64_t)now_ns - (uint64_t)then_ns + window > 2 * window;
+}
+
 /* Lets go what is over. */
 static inline void expire(struct duplicates *d, struct duplicate_shard *s, int64_t now_ns)
 {
 	struct part *part = &s->groups;
 	for (unsigned i = 0; i < EXPIRE_MAX && part->oldest != POOL_NONE; i++) {
-		struct group *g = pool_at(&d->groups.pool, part->oldest);
-		if (distance(now_ns, g->latest_ns) > (uint64_t)d->window_ns) {
+		struct group *g = group_at(d, part->oldest);
+		if (is_over(d, now_ns, g->latest_ns)) {
 			if (!g->settled && now_ns > g->latest_ns)
 				conclude(d, s, g);
-			table_drop_oldest(&d->groups, part);
-		} else if (g->moved) {
-			g->moved = false;
-			part_append(&d->groups, part, part_pop(&d->groups, part));
+			table_drop_oldest(&d->groups, sizeof(struct group), part);
+		} else if (unlikely(g->moved)) {
+			g->moved = 0;
+			part_append(&d->groups, sizeof(struct group), part,
+				    part_pop(&d->groups, sizeof(struct group), part));
 		} else {
 			return;
 		}
@@ -410,33 +442,33 @@ static inline void expire(struct duplicates *d, struct duplicate_shard *s, int64
 
 static void talk_evict(struct duplicates *d, struct duplicate_shard *s)
 {
-	struct talk *t = pool_at(&d->talks.pool, s->talks.oldest);
+	struct talk *t = talk_at(d, s->talks.oldest);
 	for (unsigned i = 0; i < EVICT_TRIES && t->flags & TALK_TOUCHED; i++) {
 		t->flags &= (uint8_t)~TALK_TOUCHED;
-		part_append(&d->talks, &s->talks, part_pop(&d->talks, &s->talks));
-		t = pool_at(&d->talks.pool, s->talks.oldest);
+		part_append(&d->talks, sizeof(struct talk), &s->talks,
+			    part_pop(&d->talks, sizeof(struct talk), &s->talks));
+		t = talk_at(d, s->talks.oldest);
 	}
-	t->life++;
-	table_drop_oldest(&d->talks, &s->talks);
+	t->life = (t->life + 1) & 127;
+	table_drop_oldest(&d->talks, sizeof(struct talk), &s->talks);
 	publish_add(d->counters.flows_forgotten, 1);
 }
 
-static struct talk *talk_get(struct duplicates *d, struct duplicate_shard *s, const struct packet *p, uint64_t hash)
+static inline uint32_t talk_get(struct duplicates *d, struct duplicate_shard *s, const struct packet *p, uint64_t hash)
 {
-	struct talk *t = table_find(&d->talks, hash);
-	if (likely(t)) {
-		t->flags |= TALK_TOUCHED;
-		return t;
-	}
+	uint32_t index = table_find(&d->talks, sizeof(struct talk), hash);
+	if (likely(index != POOL_NONE))
+		return index;
 	if (s->talks.quota.used == s->talks.quota.limit)
 		talk_evict(d, s);
-	t = table_add(&d->talks, &s->talks, hash);
+	index = table_add(&d->talks, sizeof(struct talk), &s->talks, hash);
+	struct talk *t = talk_at(d, index);
 	*t = (struct talk){.node = t->node, .life = t->life, .flags = p->key.protocol == IP_TCP ? TALK_TCP : 0};
-	return t;
+	return index;
 }
 
 /* The path's place in the talk. */
-static unsigned talk_path(struct talk *t, unsigned direction, uint16_t mark)
+static inline unsigned talk_path(struct talk *t, unsigned direction, uint16_t mark)
 {
 	struct shown *h = t->path[direction];
 	for (unsigned i = 0; i < PATHS; i++) {
@@ -464,16 +496,12 @@ static bool talk_visible(const struct talk *t, unsigned direction, int64_t now_n
 	return t->flags & TALK_SPOKE_0 << direction && (uint16_t)(talk_time(now_ns) - t->spoke[direction]) <= VISIBLE;
 }
 
-static void talk_note_id(struct talk *t, unsigned direction, uint16_t id)
+static inline void talk_note_id(struct talk *t, unsigned direction, uint16_t id)
 {
-	unsigned same = (unsigned)TALK_SAME_ID_0 << direction;
 	if (!id)
 		return;
-	if (t->flags & (unsigned)TALK_ID_0 << direction && t->last_id[direction] == id)
-		t->flags |= (uint8_t)same;
-	else
-		t->flags &= (uint8_t)~same;
-	t->flags |= (uint8_t)(TALK_ID_0 << direction);
+	unsigned same = t->last_id[direction] == id;
+	t->same_id = (uint8_t)((t->same_id & ~(1U << direction)) | same << direction);
 	t->last_id[direction] = id;
 }
 
@@ -482,58 +510,87 @@ static void talk_note_id(struct talk *t, unsigned direction, uint16_t id)
 /* What is at hand for one packet. */
 struct sight {
 	const struct packet *p;
-	const struct look *l;
 	struct duplicate_shard *s;
 	struct talk *t;
-	struct shown *h; /* of the path */
+	uint32_t talk;   /* its index */
 	unsigned place;  /* of the path, in t->path and g->seen */
+	struct shown *h; /* of the path */
 	unsigned direction;
-	bool known_id; /* the sender changes its identifications, so this one names one sending */
+	bool known_id;  /* the sender changes its identifications, so this one names one sending */
+	bool consuming; /* is_consuming() */
 };
 
 /* Rule 1. Also a group's begin: the packet is the first of a sending. */
 static bool is_certain(const struct sight *x, const struct group *g, uint64_t age_ns)
 {
 	const struct talk *t = x->t;
-	if ((x->known_id && !x->l->consuming) || x->l->opening)
+	if ((x->known_id && !x->consuming) || is_opening(x->p))
 		return true;
-	if (!x->l->consuming || age_ns > EARLY_NS || g->other_passed != t->passed[!x->direction])
+	if (!x->consuming || age_ns > EARLY_NS || g->other_passed != t->passed[!x->direction])
 		return false;
 	return g->own_passed == t->passed[x->direction] || talk_visible(t, !x->direction, x->p->ts_ns);
 }
 
-/* A new sending. The packet goes on. */
-static void group_renew(const struct sight *x, struct group *g)
+/* Makes room for one more sending: those that every path has shown are forgotten. A path that lags behind by more than
+ * can be counted is taken to have lost some. */
+static void group_shift(struct group *g)
 {
-	x->t->passed[x->direction]++;
-	if (g->sendings == SENDINGS_MAX) {
-		memset(g->seen, 0, sizeof g->seen);
-		g->sendings = 0;
-	}
-	g->sendings = (g->sendings + 1) & SENDINGS_MAX;
-	g->seen[x->place] = (uint8_t)(g->sendings << 3 | 1);
+	unsigned least = g->sendings;
+	for (unsigned i = 0; i < PATHS; i++)
+		if (g->seen[i])
+			least = min_of(least, (unsigned)g->seen[i] >> 3);
+	unsigned by = max_of(least, 2U) - 1;
+	for (unsigned i = 0; i < PATHS; i++)
+		if (g->seen[i])
+			g->seen[i] = (uint8_t)(g->seen[i] >> 3 > by ? g->seen[i] - (by << 3) : 1 << 3 | 1);
+	g->sendings = (g->sendings - by) & SENDINGS_MAX;
+}
+
+/* The last sending is the one at hand. */
+static inline void group_stamp(const struct sight *x, struct group *g)
+{
 	g->latest_ns = x->p->ts_ns;
-	g->own_passed = x->t->passed[x->direction];
+	g->own_passed = ++x->t->passed[x->direction];
 	g->other_passed = x->t->passed[!x->direction];
 	g->nic = x->p->nic;
 }
 
-static void group_begin(struct duplicates *d, const struct sight *x)
+/* One more sending. The packet goes on. */
+static void group_renew(const struct sight *x, struct group *g)
+{
+	if (g->sendings == SENDINGS_MAX)
+		group_shift(g);
+	g->sendings = (g->sendings + 1) & SENDINGS_MAX;
+	g->seen[x->place] = (uint8_t)(g->sendings << 3 | 1);
+	g->moved = 1;
+	group_stamp(x, g);
+}
+
+/* Whether a packet shall teach something if it is seen no more: the first two of a direction, and every eighth. */
+static inline bool is_lesson(const struct sight *x)
+{
+	unsigned passed = x->t->passed[x->direction];
+	return passed < 2 || !(passed & 7);
+}
+
+static inline void group_begin(struct duplicates *d, const struct sight *x, uint64_t face)
 {
 	struct part *part = &x->s->groups;
 	if (unlikely(part->quota.used == part->quota.limit)) {
-		table_drop_oldest(&d->groups, part);
+		table_drop_oldest(&d->groups, sizeof(struct group), part);
 		publish_add(d->counters.forgotten, 1);
 	}
-	struct group *g = table_add(&d->groups, part, x->l->face);
-	*g = (struct group){
-	    .node = g->node,
-	    .talk = pool_index(&d->talks.pool, x->t),
-	    .life = x->t->life,
-	    .direction = x->direction & 1,
-	    .settled = x->h->alone && !x->h->times && x->h->single == SINGLE_MAX,
-	};
-	group_renew(x, g);
+	struct group *g = group_at(d, table_add(&d->groups, sizeof(struct group), part, face));
+	bool settled = !x->h->times && !is_lesson(x);
+	group_stamp(x, g);
+	g->talk = x->talk;
+	memset(g->seen, 0, sizeof g->seen);
+	g->seen[x->place] = 1 << 3 | 1;
+	g->life = x->t->life & 127;
+	g->moved = g->spread = 0;
+	g->sendings = 1;
+	g->direction = x->direction & 1;
+	g->settled = settled;
 }
 
 /* One that is over, but not gone yet, begins again in its place. */
@@ -544,9 +601,8 @@ static void group_again(struct duplicates *d, const struct sight *x, struct grou
 	memset(g->seen, 0, sizeof g->seen);
 	g->sendings = 0;
 	g->spread = g->settled = 0;
-	g->moved = true;
-	g->talk = pool_index(&d->talks.pool, x->t);
-	g->life = x->t->life;
+	g->talk = x->talk;
+	g->life = x->t->life & 127;
 	group_renew(x, g);
 }
 
@@ -563,6 +619,8 @@ static bool is_copy_of_other_path(const struct sight *x, struct group *g, bool c
 	struct shown *first = &x->t->path[x->direction][other];
 	if (!certain && !x->known_id && paths == 1 && first->alone && !x->h->accompanied) {
 		/* two routes: neither shows the other's packets */
+		if (g->sendings == SENDINGS_MAX)
+			group_shift(g);
 		g->seen[other] = (uint8_t)((g->sendings + 1) << 3 | 1);
 		return false;
 	}
@@ -584,7 +642,7 @@ static bool is_copy_of_same_path(const struct sight *x, struct group *g, bool ce
 	unsigned sending = g->seen[x->place] >> 3, sights = g->seen[x->place] & 7;
 	unsigned times = times_of(x->s, x->h);
 	bool last = sending == g->sendings, same;
-	if (last && age_ns > SAME_PATH_NS && !(x->known_id && !x->l->consuming)) {
+	if (last && age_ns > SAME_PATH_NS && !(x->known_id && !x->consuming)) {
 		same = false;
 		g->spread = 1;
 	} else if (last && certain) {
@@ -608,38 +666,25 @@ static bool is_copy_of_same_path(const struct sight *x, struct group *g, bool ce
 	return true;
 }
 
-static void decide(struct duplicates *d, const struct packet *p, const struct look *l, struct duplicate_sight *ret)
+/* A face that is known. */
+static __attribute__((noinline)) void decide_again(struct duplicates *d, struct sight *x, struct group *g,
+						   bool fragment, struct duplicate_sight *ret)
 {
-	struct sight x = {.p = p, .l = l, .s = shard_of(d, p->shard), .direction = p->direction & 1};
-	int64_t now_ns = p->ts_ns;
-	expire(d, x.s, now_ns);
-	struct talk *t = x.t = talk_get(d, x.s, p, l->flow);
-	x.place = talk_path(t, x.direction, l->mark);
-	x.h = &t->path[x.direction][x.place];
-	t->spoke[x.direction] = talk_time(now_ns);
-	t->flags |= (uint8_t)(TALK_SPOKE_0 << x.direction);
-	*ret = (struct duplicate_sight){.verdict = DUPLICATE_NEW, .nic = p->nic, .delay_ns = -1};
-
-	struct group *g = table_find(&d->groups, l->face);
-	uint64_t age_ns = g ? distance(now_ns, g->latest_ns) : 0;
-	if (!g) {
-		talk_note_id(t, x.direction, p->ip_id);
-		group_begin(d, &x);
-		return;
-	}
-	if (unlikely(age_ns > (uint64_t)d->window_ns || group_talk(d, g) != t)) {
-		group_again(d, &x, g);
+	const struct talk *t = x->t;
+	uint64_t age_ns = distance(x->p->ts_ns, g->latest_ns);
+	if (unlikely(is_over(d, x->p->ts_ns, g->latest_ns) || group_talk(d, g) != t)) {
+		group_again(d, x, g);
 		return;
 	}
 	g->settled = 0;
-	x.known_id = l->fragment || (l->numbered && !(t->flags & TALK_SAME_ID_0 << x.direction));
-	bool certain = is_certain(&x, g, age_ns);
+	x->consuming = is_consuming(x->p);
+	x->known_id = fragment || (x->p->ip_id && !(t->same_id >> x->direction & 1));
+	bool certain = is_certain(x, g, age_ns);
 	uint16_t nic = g->nic;
-	bool copy = g->seen[x.place] ? is_copy_of_same_path(&x, g, certain, age_ns, ret)
-				     : is_copy_of_other_path(&x, g, certain, ret);
+	bool copy = g->seen[x->place] ? is_copy_of_same_path(x, g, certain, age_ns, ret)
+				      : is_copy_of_other_path(x, g, certain, ret);
 	if (!copy) {
-		g->moved = true;
-		group_renew(&x, g);
+		group_renew(x, g);
 		return;
 	}
 	ret->nic = nic;
@@ -647,6 +692,28 @@ static void decide(struct duplicates *d, const struct packet *p, const struct lo
 		publish_add(d->counters.other_path, 1);
 	else
 		publish_add(d->counters.same_path, 1);
+}
+
+static inline void decide(struct duplicates *d, const struct packet *p, const struct look *l, bool fragment,
+			  struct duplicate_sight *ret)
+{
+	struct sight x = {.p = p, .s = &d->shards[l->shard], .direction = p->direction & 1};
+	int64_t now_ns = p->ts_ns;
+	expire(d, x.s, now_ns);
+	x.talk = talk_get(d, x.s, p, l->flow);
+	struct talk *t = x.t = talk_at(d, x.talk);
+	x.place = talk_path(t, x.direction, l->mark);
+	x.h = &t->path[x.direction][x.place];
+	t->spoke[x.direction] = talk_time(now_ns);
+	t->flags |= (uint8_t)(TALK_TOUCHED | TALK_SPOKE_0 << x.direction);
+	*ret = (struct duplicate_sight){.verdict = DUPLICATE_NEW, .nic = p->nic, .delay_ns = -1};
+	uint32_t index = table_find(&d->groups, sizeof(struct group), l->face);
+	if (likely(index == POOL_NONE)) {
+		talk_note_id(t, x.direction, p->ip_id);
+		group_begin(d, &x, l->face);
+	} else {
+		decide_again(d, &x, group_at(d, index), fragment, ret);
+	}
 }
 
 void duplicates_check(struct duplicates *d, const struct packet *const *packets, unsigned count,
@@ -657,20 +724,23 @@ void duplicates_check(struct duplicates *d, const struct packet *const *packets,
 		look_at(d, packets[i], &look[i]);
 		__builtin_prefetch(table_head(&d->talks, look[i].flow), 1);
 		__builtin_prefetch(table_head(&d->groups, look[i].face), 1);
-		uint32_t oldest = shard_of(d, packets[i]->shard)->groups.oldest;
+		uint32_t oldest = d->shards[look[i].shard].groups.oldest;
 		if (oldest != POOL_NONE)
-			__builtin_prefetch(pool_at(&d->groups.pool, oldest), 1);
+			__builtin_prefetch(group_at(d, oldest), 1);
 	}
 	for (unsigned i = 0; i < count; i++) {
-		table_prefetch_first(&d->talks, look[i].flow);
-		table_prefetch_first(&d->groups, look[i].face);
-		uint32_t oldest = shard_of(d, packets[i]->shard)->groups.oldest;
-		if (oldest != POOL_NONE)
-			__builtin_prefetch(
-			    table_head(&d->groups, ((struct node *)pool_at(&d->groups.pool, oldest))->hash), 1);
+		table_prefetch_first(&d->talks, sizeof(struct talk), look[i].flow);
+		table_prefetch_first(&d->groups, sizeof(struct group), look[i].face);
+		uint32_t oldest = d->shards[look[i].shard].groups.oldest;
+		if (oldest == POOL_NONE)
+			continue;
+		const struct group *g = group_at(d, oldest);
+		__builtin_prefetch(table_head(&d->groups, g->node.hash), 1);
+		if (!g->settled)
+			__builtin_prefetch(talk_at(d, g->talk), 1);
 	}
 	for (unsigned i = 0; i < count; i++)
-		decide(d, packets[i], &look[i], &ret_sights[i]);
+		decide(d, packets[i], &look[i], false, &ret_sights[i]);
 	publish_add(d->counters.packets, count);
 }
 
@@ -678,10 +748,10 @@ void duplicates_fragment(struct duplicates *d, const struct packet *p, const str
 			 struct duplicate_sight *ret_sight)
 {
 	/* An identification names one datagram, and offset and length one fragment of it. */
-	struct look l = {.flow = hash_flow(d, &p->key), .mark = hash_path(p), .fragment = true};
+	struct look l = {.flow = hash_flow(d, &p->key), .shard = shard_of(d, p->shard), .mark = hash_path(p)};
 	uint64_t what = (uint64_t)f->id << 32 | f->offset << 1 | f->more;
 	l.face = fold(what ^ d->key[0], l.flow ^ d->key[1] ^ f->data_len);
 	l.face = fold(l.face ^ p->direction, d->key[2]);
-	decide(d, p, &l, ret_sight);
+	decide(d, p, &l, true, ret_sight);
 	publish_add(d->counters.packets, 1);
 }

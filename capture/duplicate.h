@@ -37,15 +37,17 @@
  *    - A packet without identification (IPv6; IPv4 with 0) that is neither SYN nor data nor FIN, seen again on a path
  *      of which nothing is known: kept, and may be a copy. So may data without identification on such a path whose
  *      second sight comes later than the acknowledgment.
+ *    - A path that is more than 30 sendings of one face behind another, as in long runs of such ACKs: some are kept.
  *    - A sender that sends each datagram several times in all bits alike, within 10 ms, from a path that shows each
  *      datagram several times: after four of them it is the path. And one that sends a SYN several times within 10 ms,
  *      as scanners do: copies.
  *    - A packet without identification that is sent again, within window_ns and more than 1 ms later, and the second
  *      time by another route than the first, with both routes seen: taken for a copy, unless the flow has shown that
  *      its packets are seen on the first route alone. (Routes that change while nothing is lost do no harm.)
- *    - A mirror of which one path shows each packet twice, and no longer does: until two packets were seen once, what
- *      is sent again within 10 ms without identification is taken for a copy. So it is when such a mirror has lost one
- *      sight of each of two sendings.
+ *    - A path that shows each packet twice, and no longer does: until two packets were seen once, what is sent again
+ *      within 10 ms without identification is taken for a copy.
+ *    - A packet without identification that was sent twice within window_ns, when mirrors have lost sights of both
+ *      sendings, but no path (or, on one that shows each m times, not m sights of one) shows two: taken for one.
  *    - Clocks of NICs that differ by more than a round trip, with data without identification: what asked for the
  *      retransmission seems to come after it.
  *    - What changes on its way beyond the above is another packet: address translation, proxies, another segmentation

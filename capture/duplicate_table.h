@@ -45,6 +45,7 @@ static inline int table_init(struct table *t, size_t object_size, uint32_t capac
 	if (at == MAP_FAILED)
 		return -ENOMEM;
 	t->heads = at;
+	madvise(at, ((size_t)t->mask + 1) * sizeof(uint32_t), MADV_HUGEPAGE); /* a hint; nothing depends on it */
 	return pool_init(&t->pool, object_size, offsetof(struct node, chain), capacity);
 }
 
@@ -63,69 +64,78 @@ static inline uint64_t table_memory(const struct table *t)
 	return entries * t->pool.object_size + min_of(((uint64_t)t->mask + 1) * sizeof(uint32_t), entries * 4096);
 }
 
+/* Sizes are constants where these are called, so that no index is multiplied by what has to be loaded first. */
+#define TABLE_INLINE static inline __attribute__((always_inline))
+
+TABLE_INLINE struct node *table_at(const struct table *t, size_t size, uint32_t index)
+{
+	return (struct node *)(void *)(t->pool.base + index * size);
+}
+
 static inline uint32_t *table_head(const struct table *t, uint64_t hash)
 {
 	return &t->heads[hash & t->mask];
 }
 
-static inline void *table_find(const struct table *t, uint64_t hash)
+/* The entry's index, POOL_NONE where there is none. */
+TABLE_INLINE uint32_t table_find(const struct table *t, size_t size, uint64_t hash)
 {
 	for (uint32_t i = *table_head(t, hash); i;) {
-		struct node *n = pool_at(&t->pool, i - 1);
+		const struct node *n = table_at(t, size, i - 1);
 		if (likely(n->hash == hash))
-			return n;
+			return i - 1;
 		i = n->chain;
 	}
-	return NULL;
+	return POOL_NONE;
 }
 
-static inline void part_append(const struct table *t, struct part *p, uint32_t index)
+TABLE_INLINE void part_append(const struct table *t, size_t size, struct part *p, uint32_t index)
 {
-	((struct node *)pool_at(&t->pool, index))->newer = POOL_NONE;
+	table_at(t, size, index)->newer = POOL_NONE;
 	if (p->newest == POOL_NONE)
 		p->oldest = index;
 	else
-		((struct node *)pool_at(&t->pool, p->newest))->newer = index;
+		table_at(t, size, p->newest)->newer = index;
 	p->newest = index;
 }
 
-static inline uint32_t part_pop(const struct table *t, struct part *p)
+TABLE_INLINE uint32_t part_pop(const struct table *t, size_t size, struct part *p)
 {
 	uint32_t index = p->oldest;
-	p->oldest = ((struct node *)pool_at(&t->pool, index))->newer;
+	p->oldest = table_at(t, size, index)->newer;
 	if (p->oldest == POOL_NONE)
 		p->newest = POOL_NONE;
 	return index;
 }
 
 /* The caller has seen that there is room; all but the node is what its last user left. */
-static inline void *table_add(struct table *t, struct part *p, uint64_t hash)
+TABLE_INLINE uint32_t table_add(struct table *t, size_t size, struct part *p, uint64_t hash)
 {
 	uint32_t index = pool_take(&t->pool, &p->quota), *head = table_head(t, hash);
-	struct node *n = pool_at(&t->pool, index);
+	struct node *n = table_at(t, size, index);
 	n->hash = hash;
 	n->chain = *head;
 	*head = index + 1;
-	part_append(t, p, index);
-	return n;
+	part_append(t, size, p, index);
+	return index;
 }
 
-static inline void table_drop_oldest(struct table *t, struct part *p)
+TABLE_INLINE void table_drop_oldest(struct table *t, size_t size, struct part *p)
 {
-	uint32_t index = part_pop(t, p);
-	const struct node *n = pool_at(&t->pool, index);
+	uint32_t index = part_pop(t, size, p);
+	const struct node *n = table_at(t, size, index);
 	uint32_t *link = table_head(t, n->hash);
-	while (*link != index + 1)
-		link = &((struct node *)pool_at(&t->pool, *link - 1))->chain;
+	while (unlikely(*link != index + 1))
+		link = &table_at(t, size, *link - 1)->chain;
 	*link = n->chain;
 	pool_give(&t->pool, &p->quota, index);
 }
 
-static inline void table_prefetch_first(const struct table *t, uint64_t hash)
+TABLE_INLINE void table_prefetch_first(const struct table *t, size_t size, uint64_t hash)
 {
 	uint32_t i = *table_head(t, hash);
 	if (i)
-		__builtin_prefetch(pool_at(&t->pool, i - 1), 1);
+		__builtin_prefetch(table_at(t, size, i - 1), 1);
 }
 
 #endif

@@ -15,7 +15,7 @@
 
 #define SEGMENTS 400
 #define SEGMENT_BYTES 1000
-#define FLIGHT 16 /* segments under way */
+#define FLIGHT 16 /* segments under way, where the case says nothing else */
 #define TIMER_NS (250 * NS_PER_MS)
 #define EVENTS 4096
 #define SIGHTS 40000
@@ -42,11 +42,12 @@ struct world {
 	enum ids ids;
 	uint32_t to_sender_us, to_receiver_us; /* from where the mirrors are */
 	struct mirror mirror[3];
-	bool midstream; /* the handshake is not seen */
-	bool one_way;   /* nor is what comes from the receiver */
-	bool settled;   /* it goes on after a pause */
-	unsigned lost;  /* sights of 1000 that mirrors lose */
-	bool may_keep;  /* copies may stay: nothing can be known */
+	bool midstream;  /* the handshake is not seen */
+	bool one_way;    /* nor is what comes from the receiver */
+	bool settled;    /* it goes on after a pause */
+	unsigned lost;   /* sights of 1000 that mirrors lose */
+	bool may_keep;   /* copies may stay: nothing can be known */
+	unsigned flight; /* 0: FLIGHT */
 };
 
 /* A packet as it goes by the mirrors. */
@@ -126,7 +127,7 @@ static void send_data(struct transfer *t, uint32_t segment, bool again)
 
 static void send_new(struct transfer *t)
 {
-	while (t->next < SEGMENTS && t->next < t->una + FLIGHT) {
+	while (t->next < SEGMENTS && t->next < t->una + (t->w->flight ? t->w->flight : FLIGHT)) {
 		t->now_ns += 200; /* one behind the other */
 		send_data(t, t->next++, false);
 	}
@@ -338,6 +339,7 @@ static const struct world worlds[] = {
     {"two paths, one of them twice", IDS_NONE, NEAR, {TWICE, ROUTED}},
     {"two paths, both twice", IDS_NONE, MIDDLE, {TWICE, ROUTED_TWICE}},
     {"three paths, one of them far", IDS_NONE, MIDDLE, {TWICE, ROUTED, FAR}},
+    {"long runs of duplicate ACKs", IDS_NONE, MIDDLE, {TWICE, ROUTED}, .flight = 100, .may_keep = true},
     {"one way", IDS_NONE, MIDDLE, {ONCE}, .one_way = true},
     {"one way, near, twice", IDS_NONE, NEAR, {TWICE}, .one_way = true},
     {"from the middle", IDS_NONE, MIDDLE, {ONCE}, .midstream = true},
