@@ -121,8 +121,9 @@ static const struct sockaddr_ll *address_of(const struct tpacket3_hdr *h)
 	return (const void *)((const uint8_t *)h + TPACKET_ALIGN(sizeof *h));
 }
 
-/* Puts the tag that the kernel took out back to where it was. Before the frame there is room: its network header is at
- * least 16 bytes behind what the kernel wrote, and 14 of them are taken. */
+/* Puts the tag that the kernel took out back to where it was. Its 4 bytes go in front of the frame, where at most the
+ * end of the link-layer address lies (the kernel leaves 16 bytes for a link header, in steps of 16), which nobody reads
+ * of Ethernet. */
 static void restore_vlan(struct frame *f, const struct tpacket3_hdr *h)
 {
 	uint8_t *data = (uint8_t *)h + h->tp_mac - 4;

@@ -245,6 +245,7 @@ STEPS = {
     "pairing-real": lambda log: script("pairing-real", log, python("pairing_real.py", binary("gcc"))),
     "ledger-fault": lambda log: build("fault", ["tapscope"], log) and script("ledger-fault", log, ["tests/ledger_fault.sh", binary("gcc"), binary("fault")]),
     "live-afpacket": lambda log: live("live_afpacket.py", log),
+    "live-afpacket-tsan": lambda log: live("live_afpacket.py", log, "counts", "loopback", "overload", "stop_under_load", "trouble", kind="tsan"),
     "live-bare": lambda log: build("bare", ["tapscope"], log) and live("live_afpacket.py", log, "bare", kind="bare"),
     "live-pcap": lambda log: live("live_pcap.py", log),
     "live-nics": lambda log: build("asan", ["tapscope"], log) and script("live-nics", log, python(os.path.join("live", "nics.py"), binary("asan")), timeout=300),
