@@ -56,6 +56,8 @@ static inline uint32_t pool_take(struct pool *p, struct quota *q)
 	uint32_t i = p->free_head;
 	if (i != POOL_NONE) {
 		p->free_head = *(uint32_t *)(void *)((uint8_t *)pool_at(p, i) + p->link_offset);
+		if (likely(p->free_head != POOL_NONE)) /* for the next one who takes */
+			__builtin_prefetch((uint8_t *)pool_at(p, p->free_head) + p->link_offset, 1);
 	} else if (likely(p->high < p->capacity)) {
 		i = p->high;
 		publish(p->high, p->high + 1);

@@ -82,9 +82,16 @@ static void append(struct wheel *w, uint32_t slot, uint32_t index)
 	l->tail = index;
 }
 
+/* Where a node is linked now: what was due was taken out of its slot without touching it. */
+static uint32_t slot_now(const struct wheel *w, const struct wheel_node *n)
+{
+	return n->slot < SLOT_BLOCK && n->deadline <= w->now ? SLOT_FIRING : n->slot;
+}
+
 static void unlink_node(struct wheel *w, struct wheel_node *n)
 {
-	struct list *l = &w->slot[n->slot];
+	uint32_t slot = slot_now(w, n);
+	struct list *l = &w->slot[slot];
 	if (n->prev == POOL_NONE)
 		l->head = n->next;
 	else
@@ -94,7 +101,7 @@ static void unlink_node(struct wheel *w, struct wheel_node *n)
 	else
 		node_at(w, n->next)->prev = n->prev;
 	if (l->head == POOL_NONE)
-		unmark(w, n->slot);
+		unmark(w, slot);
 	n->slot = WHEEL_UNARMED;
 }
 
@@ -137,12 +144,22 @@ static void move(struct wheel *w, uint32_t index, uint32_t to)
 	}
 }
 
-/* Level 0 up to slot `last` is due. */
+/* Level 0 up to slot `last` is due: whole lists, of which only the ends are touched. */
 static void collect_ticks(struct wheel *w, int last)
 {
 	int tick;
-	while ((tick = first_tick(w)) >= 0 && tick <= last)
-		move(w, detach(w, (uint32_t)tick), SLOT_FIRING);
+	struct list *firing = &w->slot[SLOT_FIRING];
+	while ((tick = first_tick(w)) >= 0 && tick <= last) {
+		struct list due = w->slot[tick];
+		detach(w, (uint32_t)tick);
+		if (firing->head == POOL_NONE) {
+			*firing = due;
+			continue;
+		}
+		node_at(w, firing->tail)->next = due.head;
+		node_at(w, due.head)->prev = firing->tail;
+		firing->tail = due.tail;
+	}
 }
 
 /* Takes a block of level 1 into level 0, which is empty. */

@@ -139,16 +139,8 @@ static inline struct wheel *wheel_of(const struct flowtab *t, const struct flow 
 	return flow_shard(t, f)->wheel[f->flags & FLOW_KEPT ? CLASS_KEPT : CLASS_CHEAP];
 }
 
-static void arm_at(struct flowtab *t, struct flow *f, uint32_t index, int64_t deadline_ns)
-{
-	int64_t tick = TICK_FROM(deadline_ns);
-	f->flags &= ~(uint32_t)FLOW_TOUCHED;
-	wheel_arm(wheel_of(t, f), index, tick);
-	if (tick < t->due[f->shard])
-		t->due[f->shard] = tick;
-}
-
-/* For its end, or for the end of the report interval, whichever comes first. */
+/* For its end, or for the end of the report interval, whichever comes first; in the wheel of its state's class, which
+ * may not be the one it is in. */
 static void arm(struct flowtab *t, struct flow *f, uint32_t index, int64_t now_ns)
 {
 	int64_t deadline = expires_at(t, f);
@@ -156,7 +148,14 @@ static void arm(struct flowtab *t, struct flow *f, uint32_t index, int64_t now_n
 		look_up_interval(t, max_of(f->last_ns, now_ns));
 		deadline = min_of(deadline, t->interval_to_ns);
 	}
-	arm_at(t, f, index, deadline);
+	int64_t tick = TICK_FROM(deadline);
+	uint32_t kept = class_of(f->state) == CLASS_KEPT ? FLOW_KEPT : 0;
+	if ((f->flags & FLOW_KEPT) != kept)
+		wheel_cancel(wheel_of(t, f), index);
+	f->flags = (f->flags & ~(uint32_t)(FLOW_TOUCHED | FLOW_KEPT)) | kept;
+	wheel_arm(wheel_of(t, f), index, tick);
+	if (tick < t->due[f->shard])
+		t->due[f->shard] = tick;
 }
 
 static uint32_t next_victim(const struct shard *s)
@@ -253,19 +252,12 @@ static void end(struct flowtab *t, struct flow *f, enum close_type reason, int64
 void flow_set_state(struct flowtab *t, struct flow *f, enum flow_state state)
 {
 	uint32_t index = pool_index(&t->flows, f);
-	enum flow_class class = class_of(state);
 	flow_change_begin(f);
 	publish(f->state, (uint8_t)state);
 	flow_change_end(f);
-	if (class != (f->flags & FLOW_KEPT ? CLASS_KEPT : CLASS_CHEAP)) {
-		wheel_cancel(wheel_of(t, f), index);
-		f->flags ^= FLOW_KEPT;
+	/* What is no longer cheap is put among the others when that matters. */
+	if ((f->flags & FLOW_KEPT && class_of(state) == CLASS_CHEAP) || TICK_FROM(expires_at(t, f)) < f->timer.deadline)
 		arm(t, f, index, f->last_ns);
-		return;
-	}
-	int64_t deadline = expires_at(t, f);
-	if (TICK_FROM(deadline) < f->timer.deadline)
-		arm_at(t, f, index, deadline);
 }
 
 /* Closed as it should be: the record leaves with the last ACK, the entry stays for late segments. */
@@ -281,11 +273,14 @@ static void begin_linger(struct flowtab *t, struct flow *f, int64_t now_ns)
 #define EVICT_TRIES 8
 
 /* Makes room for one flow. The next victim goes, but what had packets since its timer was armed has it armed anew, and
- * so stands behind others. */
+ * so stands behind others. What became a flow worth keeping since it was armed goes to its wheel now: once for each. */
 static void evict(struct flowtab *t, struct shard *s, int64_t now_ns)
 {
 	struct flow *f = flow_at(t, next_victim(s));
-	for (unsigned i = 0; i < EVICT_TRIES && (f->flags & FLOW_TOUCHED); i++) {
+	for (unsigned tries = 0; f->flags & FLOW_TOUCHED;) {
+		bool promoted = !(f->flags & FLOW_KEPT) && class_of(f->state) == CLASS_KEPT;
+		if (!promoted && tries++ == EVICT_TRIES)
+			break;
 		arm(t, f, pool_index(&t->flows, f), f->last_ns);
 		f = flow_at(t, next_victim(s));
 	}
@@ -431,6 +426,8 @@ static struct flow *create(struct flowtab *t, const struct packet *p, int64_t ts
 	uint32_t index = pool_take(&t->flows, &s->flows);
 	if (unlikely(index == POOL_NONE))
 		return NULL;
+	if (likely(t->flows.free_head != POOL_NONE))
+		prefetch_flow(flow_at(t, t->flows.free_head)); /* the next one's */
 	struct flow *f = flow_at(t, index);
 	uint8_t client, score;
 	guess_client(p, &client, &score);
@@ -524,8 +521,8 @@ uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p, u
 		return FLOW_L7_NONE;
 	}
 	const struct flow *f = flow_at(t, hint);
-	if (unlikely(f->state != FLOW_ESTABLISHED || p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)))
-		wheel_prefetch_cancel(wheel_of(t, f), hint); /* its timer will be moved */
+	if (unlikely(f->state == FLOW_CLOSING_2 || p->tcp_flags & (TCP_FIN | TCP_RST)))
+		wheel_prefetch_cancel(wheel_of(t, f), hint); /* its timer will perhaps be moved */
 	if (f->tcp == POOL_NONE)
 		return f->l7;
 	const struct tcp *c = pool_at(&t->tcp, f->tcp);
