@@ -133,8 +133,7 @@ static inline bool ipv4_checksum_good(const uint8_t *header, uint32_t len)
 	return sum == 0xffff || sum == 0x1fffe;
 }
 
-/* Key, its hash, shard and direction from the ends' words. The key is written in whole words, which whoever compares it
- * reads at once: a load that spans several fresh stores would wait for them. backwards: the source is end 1. */
+/* Key, its hash, shard and direction from the ends' words. backwards: the source is end 1. */
 static inline void packet_put_key(const struct decode *d, struct packet *p, const uint64_t source[2],
 				  const uint64_t target[2], uint16_t source_port, uint16_t target_port,
 				  unsigned backwards, uint32_t rest, uint32_t domain)
@@ -154,8 +153,13 @@ static inline void packet_put_key(const struct decode *d, struct packet *p, cons
 	p->shard = shard_hash(k, shard_hash_end(k, source[0], source[1], source_port),
 			      shard_hash_end(k, target[0], target[1], target_port), (uint8_t)rest);
 	p->direction = (uint8_t)backwards;
-	uint64_t key[6] = {a[0], a[1], b[0], b[1], ports | (uint64_t)rest << 32, domain | (uint64_t)hash << 32};
-	memcpy(&p->key, key, sizeof key);
+	uint64_t *to = (uint64_t *)(void *)&p->key;
+	to[0] = a[0];
+	to[1] = a[1];
+	to[2] = b[0];
+	to[3] = b[1];
+	to[4] = ports | (uint64_t)rest << 32;
+	to[5] = domain | (uint64_t)hash << 32;
 }
 
 static inline void packet_set_key(const struct walk *w, const struct ip_view *ip, uint16_t source_port,

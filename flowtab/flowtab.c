@@ -72,7 +72,7 @@ static struct flow *find(const struct flowtab *t, const struct packet *p)
 	}
 }
 
-/* There is always room: the load stays below 3/4. */
+/* There is always room: the load stays below 1/2. */
 static void index_insert(struct flowtab *t, uint32_t hash, uint32_t index)
 {
 	for (uint32_t at = home_of(t, hash);; at = next_bucket(t, at)) {
@@ -516,7 +516,10 @@ uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p, u
 			uint32_t index = hint & ~HINT_VICTIM;
 			const struct flow *f = flow_at(t, index);
 			prefetch_bucket_of(t, f);
-			wheel_prefetch_cancel(wheel_of(t, f), index);
+			/* who is next in its shard, perhaps for another packet of this burst */
+			uint32_t next = wheel_behind(wheel_of(t, f), index);
+			if (next != POOL_NONE)
+				prefetch_flow(flow_at(t, next));
 		}
 		return FLOW_L7_NONE;
 	}

@@ -505,7 +505,7 @@ static bool analyse(struct flowtab *t, struct flow *f, struct tcp *c, const stru
 	return false;
 }
 
-static void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
+static inline void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
 {
 	unsigned direction = p->direction;
 	struct tcp_side *s = &c->side[direction], *peer = &c->side[!direction];
@@ -527,7 +527,8 @@ static void acknowledge(struct flowtab *t, struct flow *f, struct tcp *c, const 
 		s->ack = ack;
 		if (unlikely(peer->flags & SIDE_HOLES))
 			holes_acked(t, f, peer, !direction, ack);
-		stream_acked(t, f, c, !direction, ts_ns);
+		if (unlikely(seq_diff(ack, peer->stream_next) > 0))
+			stream_acked(t, f, c, !direction, ts_ns);
 	}
 }
 
@@ -602,12 +603,46 @@ static bool take_lone_syn(struct flow *f, const struct packet *p, bool first)
 	return true;
 }
 
-bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64_t ts_ns)
+/* What most packets are: an open connection, the next bytes or none, acknowledged what was sent and not before. */
+static inline bool is_next(const struct flow *f, const struct tcp_side *s, const struct tcp_side *peer,
+			   const struct packet *p)
+{
+	uint32_t sent = peer->next - s->ack;
+	return f->state == FLOW_ESTABLISHED && p->seq == s->next &&
+	       (p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) == TCP_ACK &&
+	       (s->flags & (SIDE_KNOWN | SIDE_ACK)) == (SIDE_KNOWN | SIDE_ACK) && (peer->flags & SIDE_KNOWN) &&
+	       p->ack - s->ack <= sent && sent < SEQUENCE_FAR && p->window && p->payload_len < SEQUENCE_FAR &&
+	       (p->payload_len != 1 || peer->window) &&
+	       (((f->flags & FLOW_HANDSHAKE) && (f->flags & FLOW_TALKED)) || !((s->flags | peer->flags) & SIDE_ISN));
+}
+
+/* The same as the long way would do. */
+static inline void take_next(struct flowtab *t, struct flow *f, struct tcp *c, const struct packet *p, int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	struct tcp_side *s = &c->side[direction];
+	uint32_t seq = s->next;
+	s->flags &= (uint16_t) ~(SIDE_RETRANS | SIDE_KEEPALIVE);
+	s->strange = 0;
+	if (p->payload_len) {
+		s->next += p->payload_len;
+		s->next_ns = ts_ns;
+	}
+	acknowledge(t, f, c, p, ts_ns);
+	s->window = p->window;
+	s->window_max = max_of(s->window_max, p->window);
+	if (p->payload_len) {
+		take_turn(t, f, c, p, ts_ns);
+		stream_bytes(t, f, c, direction, seq, p, ts_ns);
+	}
+}
+
+/* Any packet. */
+static __attribute__((noinline)) bool take_any(struct flowtab *t, struct flow *f, const struct packet *p, int64_t ts_ns)
 {
 	unsigned direction = p->direction;
 	uint8_t flags = p->tcp_flags;
 	bool first = !(f->flags & (FLOW_SEEN_0 | FLOW_SEEN_1));
-	f->tcp_flags[direction] |= flags;
 	if (unlikely(flags & TCP_SYN))
 		orient(f, p);
 	struct tcp *c = flow_tcp(t, f);
@@ -668,6 +703,17 @@ bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64
 	if (flags & TCP_FIN && !(flags & (TCP_SYN | TCP_RST)))
 		take_fin(t, f, c, p, ts_ns);
 	return f->state == FLOW_CLOSING_2 && fins_acked(c);
+}
+
+bool tcp_packet(struct flowtab *t, struct flow *f, const struct packet *p, int64_t ts_ns)
+{
+	unsigned direction = p->direction;
+	f->tcp_flags[direction] |= p->tcp_flags;
+	struct tcp *c = flow_tcp(t, f);
+	if (unlikely(!c || !is_next(f, &c->side[direction], &c->side[!direction], p)))
+		return take_any(t, f, p, ts_ns);
+	take_next(t, f, c, p, ts_ns);
+	return false;
 }
 
 uint64_t flow_gap_bytes(const struct flowtab *t, const struct flow *f, unsigned direction)
