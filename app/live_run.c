@@ -519,6 +519,8 @@ static int start(struct run *r)
 	if (result == 0)
 		result = open_places(r, &e);
 	s->views = r->views;
+	if (result == 0 && privileges_drop(&e) < 0) /* before there are threads: each has rights of its own */
+		say("%s", e.text);
 	if (result == 0)
 		result = live_new(&r->live, s, r->sinks, r->sink_count, r->salt, &e);
 	if (result == 0)
@@ -534,8 +536,6 @@ static int start(struct run *r)
 		status = attach_devices(r);
 	if (status == EXIT_DONE)
 		status = check_start(r);
-	if (status == EXIT_DONE && privileges_drop(&e) < 0)
-		say("%s", e.text);
 	return status;
 }
 
@@ -554,8 +554,9 @@ static int finish(struct run *r, int status)
 		say("writing records failed: %s", strerror(-result));
 	if ((result < 0 && result != -EPIPE) || failed < 0)
 		status = EXIT_INPUT;
-	if (r->options->ledger && status == EXIT_DONE)
-		status = ledger_write(r->options->ledger, r->live, &counters, &ledger);
+	int written = r->options->ledger ? ledger_write(r->options->ledger, r->live, &counters, &ledger) : EXIT_DONE;
+	if (status == EXIT_DONE)
+		status = written;
 	if (reader_gone)
 		usage_die_of_pipe();
 	return status;
