@@ -23,7 +23,9 @@ static bool write_one(struct live *l, struct outbox *o)
 	int r = s->ops->write(s, entry->kind, (const char *)(entry + 1), entry->len);
 	if (r < 0 && !atomic_load_explicit(&l->export_failed, memory_order_relaxed))
 		atomic_store_explicit(&l->export_failed, r, memory_order_relaxed);
-	if (r >= 0 && entry->sink == 0)
+	if (r < 0)
+		atomic_fetch_add_explicit(&s->lost, 1, memory_order_relaxed);
+	if (entry->sink == 0)
 		atomic_fetch_add_explicit(&l->written[entry->kind], 1, memory_order_relaxed);
 	outbox_take(o, entry);
 	return true;
@@ -328,6 +330,12 @@ static void abandon_sinks(struct live *l)
 	while (!join_by(l->export_thread, clock_ns(CLOCK_MONOTONIC) + 10 * NS_PER_MS));
 }
 
+static void set_lossy(struct live *l, bool lossy)
+{
+	for (unsigned i = 0; i < l->workers; i++)
+		atomic_store_explicit(&l->worker[i].worker.lossy, lossy, memory_order_relaxed);
+}
+
 int live_finish(struct live *l, int64_t deadline_ns)
 {
 	int64_t start_ns = clock_ns(CLOCK_MONOTONIC), end_ns = start_ns + deadline_ns;
@@ -337,11 +345,14 @@ int live_finish(struct live *l, int64_t deadline_ns)
 	l->finished = true;
 	for (unsigned i = 0; i < plan->count; i++)
 		plan->source[i]->source->ops->stop(plan->source[i]->source);
-	/* a third of the time for what is in the rings, a third for the flows, the rest for the sinks */
+	/* a third of the time for what is in the rings; then flows end as fast as the sinks take their records; those
+	 * that find no room when three quarters have passed are lost, and the rest is for the sinks */
 	atomic_store_explicit(&l->phase, PHASE_DRAIN, memory_order_release);
 	reached(l, PHASE_DRAIN, start_ns + deadline_ns / 3);
+	set_lossy(l, false);
 	atomic_store_explicit(&l->phase, PHASE_FINISH, memory_order_release);
-	reached(l, PHASE_DONE, end_ns);
+	if (!reached(l, PHASE_DONE, end_ns - deadline_ns / 4))
+		set_lossy(l, true);
 	for (unsigned i = 0; i < l->workers; i++) {
 		if (l->worker[i].started)
 			pthread_join(l->worker[i].thread, NULL);

@@ -81,7 +81,7 @@ struct live_counters {
 	uint64_t clock_steps; /* of the realtime clock, seen by any worker */
 	uint64_t records_lost[RECORD_KINDS]; /* no room on their way to the sinks */
 	uint64_t records_unwritten;          /* that sinks took and could not write */
-	uint64_t records_written[RECORD_KINDS];
+	uint64_t records_written[RECORD_KINDS]; /* given to the first sink, what it could not write too */
 	uint64_t shed_entered[SHED_LEVELS]; /* how often each level was entered from the one below */
 	unsigned shed;                      /* level now in force */
 	unsigned sources;                   /* attached */

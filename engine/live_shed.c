@@ -10,7 +10,7 @@ unsigned live_govern(struct live *l)
 		return level;
 	int64_t now_ns = clock_ns(CLOCK_MONOTONIC), passed_ns = now_ns - g->at_ns;
 	live_counters(l, &c);
-	uint64_t busy_ns = 0,
+	uint64_t busy_ns = (uint64_t)clock_ns(CLOCK_PROCESS_CPUTIME_ID),
 		 dropped = c.source.kernel_dropped + c.source.ring_dropped + c.engine.ledger.handover_dropped;
 	int64_t lag_ns = 0;
 	for (unsigned i = 0; i < l->workers; i++)

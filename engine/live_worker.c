@@ -534,9 +534,8 @@ int live_worker_init(struct live_worker *w, struct live *l, unsigned index, stru
 	if ((r = decode_init(&w->decode, &l->settings.decode, l->hash_seed, l->shard_salt, e)) < 0 ||
 	    (r = decode_init(&w->again, &l->settings.decode, l->hash_seed, l->shard_salt, e)) < 0)
 		return r;
-	w->worker.lossy = true;
 	r = worker_init(&w->worker, &l->settings, l->sinks, l->sink_count, shards, now_ns, &w->outbox, e);
-	w->worker.lossy = true;
+	atomic_store_explicit(&w->worker.lossy, true, memory_order_relaxed);
 	return r;
 }
 

@@ -1,5 +1,7 @@
 #include "worker.h"
 
+#include "ring.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -29,6 +31,16 @@ static void emit_here(struct worker *w, struct sink *s, enum record_kind kind, c
 		w->failed = r;
 }
 
+/* NULL: no room, and nobody may wait for it (any more). */
+static struct outbox_entry *reserve(struct worker *w, uint32_t room)
+{
+	struct outbox_entry *entry;
+	unsigned spins = 0;
+	while (!(entry = outbox_try_reserve(w->outbox, room)) && !atomic_load_explicit(&w->lossy, memory_order_relaxed))
+		ring_wait(&spins);
+	return entry;
+}
+
 static void emit(struct worker *w, uint8_t shard, enum record_kind kind, const void *record)
 {
 	w->records[kind]++;
@@ -39,8 +51,7 @@ static void emit(struct worker *w, uint8_t shard, enum record_kind kind, const v
 			continue;
 		}
 		for (unsigned k = 0; k < array_size(rooms); k++) {
-			struct outbox_entry *entry =
-			    w->lossy ? outbox_try_reserve(w->outbox, rooms[k]) : outbox_reserve(w->outbox, rooms[k]);
+			struct outbox_entry *entry = reserve(w, rooms[k]);
 			if (!entry) {
 				w->records_lost[kind]++;
 				break;

@@ -17,7 +17,7 @@ struct worker {
 	struct duplicates *duplicates; /* NULL: they are not removed */
 	struct sessions *sessions;
 	struct outbox *outbox;   /* NULL: records go straight into the sinks */
-	bool lossy;              /* live: a record that finds the outbox full is lost, and counted */
+	_Atomic bool lossy;      /* live: a record that finds the outbox full is lost, and counted; else it waits */
 	char *scratch;           /* OUTBOX_ENTRY_MAX, where there is no outbox */
 	const struct view *view; /* whose addresses are whose; NULL: nothing is known */
 	uint64_t order;          /* of the packet or tick at hand */

@@ -65,6 +65,8 @@ static void write_all(struct output *o, const char *data, size_t len)
 			len -= (size_t)n;
 		} else if (o->abandoned && atomic_load_explicit(o->abandoned, memory_order_relaxed)) {
 			fail(o, ECANCELED);
+			if (o->lost)
+				lose(o, begin, data, len);
 			return;
 		} else if (errno == EAGAIN) {
 			/* someone made this descriptor non-blocking; it may be shared, so it is left as it is */
@@ -74,6 +76,8 @@ static void write_all(struct output *o, const char *data, size_t len)
 			return;
 		} else if (errno != EINTR) {
 			fail(o, errno);
+			if (o->lost)
+				lose(o, begin, data, len);
 			return;
 		}
 	}
