@@ -191,6 +191,13 @@ def live_dpdk(log):
     script("live-dpdk", log, python("live/live_dpdk.py", os.path.join(folder, driver), os.path.join(folder, primary), folder), timeout=300)
 
 
+def live_run(name, test, log, *parts):
+    """`tapscope run` from end to end; a build with sanitizers is given more time."""
+    if build(name, ["tapscope"], log):
+        slow = {} if name == "gcc" else {"TAPSCOPE_TEST_SLOW": "1"}
+        script(f"live-run-{test}-{name}", log, python(f"live/run_{test}.py", binary(name), *parts), slow, timeout=300)
+
+
 def fuzz(log, seconds):
     """Each libFuzzer target for a while, from its corpus; what it finds new stays in build-fuzz/found/."""
     if not build("fuzz", [], log):
@@ -210,9 +217,6 @@ def fuzz(log, seconds):
 
 def fuzz_seconds():
     return int(sys.argv[sys.argv.index("--seconds") + 1]) if "--seconds" in sys.argv else 60
-
-
-SLOW = {"TAPSCOPE_TEST_SLOW": "1"}  # live tests give a build with sanitizers more time
 
 
 # name -> what it does with its log. In the order in which they run.
@@ -251,9 +255,12 @@ STEPS = {
     "live-nics": lambda log: build("asan", ["tapscope"], log) and script("live-nics", log, python(os.path.join("live", "nics.py"), binary("asan")), timeout=300),
     "live-xdp": lambda log: live("live_xdp.py", log),
     "live-dpdk": live_dpdk,
-    "live-run-topologies": lambda log: script("live-run-topologies", log, python("live/run_topologies.py", binary("gcc")), timeout=180),
-    "live-run-asan": lambda log: build("asan", ["tapscope"], log) and script("live-run-asan", log, python("live/run_topologies.py", binary("asan")), SLOW, timeout=300),
-    "live-run-tsan": lambda log: build("tsan", ["tapscope"], log) and script("live-run-tsan", log, python("live/run_topologies.py", binary("tsan"), "pair", "bridge", "tap"), SLOW, timeout=300),
+    "live-run-topologies": lambda log: live_run("gcc", "topologies", log),
+    "live-run-faults": lambda log: live_run("gcc", "faults", log),
+    "live-run-topologies-asan": lambda log: live_run("asan", "topologies", log),
+    "live-run-faults-asan": lambda log: live_run("asan", "faults", log),
+    "live-run-topologies-tsan": lambda log: live_run("tsan", "topologies", log, "pair", "bridge", "span-twice", "tap"),
+    "live-run-faults-tsan": lambda log: live_run("tsan", "faults", log, "overload", "plug", "reload", "end", "still", "notify"),
     "fuzz": lambda log: fuzz(log, 3),
     "corpus-http": lambda log: script("corpus-http", log, python("corpus/http_reference.py", binary("gcc"))),
     "corpus-stores": lambda log: script("corpus-stores", log, python("corpus/stores_reference.py", binary("gcc"))),
