@@ -16,7 +16,7 @@ from collections import Counter
 
 import nets
 from nets import CLONE_NEWNET, LIBC, Namespace, sh
-from common import ENVIRONMENT, case
+from common import ENVIRONMENT, PCAPS, case
 
 # Sanitizers make everything slow: the product's own limit of five seconds is checked without them.
 SLOW = 4 if os.environ.get("TAPSCOPE_TEST_SLOW") else 1
@@ -477,6 +477,82 @@ class Servers:
             except subprocess.TimeoutExpired:
                 p.kill()
                 p.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class MariaDb:
+    """A server that counts statements by kind, and its own client."""
+
+    def __init__(self, where, at):
+        self.folder, self.at = tempfile.mkdtemp(prefix="tapscope-mariadb-"), at
+        self.socket = os.path.join(self.folder, "sock")
+        data = os.path.join(self.folder, "data")
+        sh(["mariadb-install-db", "--no-defaults", "--user=root", f"--datadir={data}", "--skip-test-db", "--auth-root-authentication-method=normal", "--innodb-log-file-size=4M"], timeout=60)
+        self.process = where.start("mariadbd", "--no-defaults", "--user=root", f"--datadir={data}", f"--socket={self.socket}", f"--pid-file={self.folder}/pid", "--port=3306",
+                                   f"--bind-address={at}", "--skip-name-resolve", "--innodb-buffer-pool-size=16M", "--innodb-log-file-size=4M", "--performance-schema=OFF")
+        deadline = time.monotonic() + 60
+        while subprocess.run([*self.admin(), "SELECT 1"], capture_output=True, check=False).returncode:
+            if time.monotonic() > deadline:
+                self.close()
+                raise OSError("no MariaDB")
+            time.sleep(0.1)
+        sh([*self.admin(), "CREATE DATABASE shop; CREATE USER app IDENTIFIED BY 'apple'; GRANT ALL ON shop.* TO app; CREATE TABLE shop.t (id INT PRIMARY KEY, v INT) ENGINE=MyISAM"])
+
+    def admin(self):
+        return ["mariadb", "--no-defaults", "-uroot", "-S", self.socket, "-N", "-e"]
+
+    def counts(self, *words):
+        """Of the statements so far."""
+        rows = dict(line.split("\t") for line in sh([*self.admin(), "SHOW GLOBAL STATUS"]).splitlines() if "\t" in line)
+        return Counter({w: int(rows["Com_" + w.lower()]) for w in words})
+
+    def run(self, client, statements):
+        """How many of them failed, by the client."""
+        done = subprocess.run(["nsenter", f"--net={client.path}", "mariadb", "--no-defaults", "--force", "--batch", "-uapp", "-papple", f"-h{self.at}", "shop"], input=";\n".join(statements) + ";\n",
+                              text=True, capture_output=True, timeout=60, check=False)
+        return done.stderr.count("ERROR ")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class KafkaMock:
+    """librdkafka's mock cluster on the namespace's loopback; it logs each request that it gets."""
+
+    def __init__(self, where):
+        self.folder, self.where = tempfile.mkdtemp(prefix="tapscope-kafka-"), where
+        program, out = os.path.join(self.folder, "kafka_mock"), os.path.join(self.folder, "brokers")
+        self.log = os.path.join(self.folder, "log")
+        sh(["gcc", "-O1", os.path.join(PCAPS, "tools", "kafka_mock.c"), "-o", program, "-lrdkafka"], timeout=60)
+        with open(out, "wb") as brokers, open(self.log, "wb") as log:
+            self.process = where.start(program, "-b", "1", stdout=brokers, stderr=log)
+        deadline = time.monotonic() + 20
+        while not os.path.getsize(out) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with open(out, encoding="utf-8") as f:
+            self.broker = f.read().strip()
+
+    def received(self):
+        with open(self.log, encoding="utf-8", errors="replace") as f:
+            return Counter(re.findall(r"Received (\w+?)(?:Request)?(?:V\d+)? ", f.read()))
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self):

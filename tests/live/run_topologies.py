@@ -4,11 +4,14 @@
     run_topologies.py TAPSCOPE [PART...]
 """
 import os
+import shutil
+import subprocess
 import sys
+from collections import Counter
 
 from nets import missing, remove_all, remove_leftovers, send_frames, udp_frame
 from common import case, finish, skip
-from run_common import Capture, Responder, Servers, Stage, address, all_sessions, ended_well, flows_agree, http_agrees, http_talk, mirror, pair, redis_agrees, redis_talk, retransmits, together,\
+from run_common import Capture, KafkaMock, MariaDb, Responder, Servers, Stage, address, all_sessions, ended_well, flows_agree, http_agrees, http_talk, mirror, pair, redis_agrees, redis_talk, retransmits, together,\
     uplink
 
 TAPSCOPE = os.path.abspath(sys.argv[1])
@@ -199,6 +202,77 @@ def span_twice():
         n.remove()
 
 
+def loopback():
+    """What a host says to itself: each packet is sent and received there, and counts once."""
+    host = Stage("host")
+    for workers in (1, 2):
+        with Servers(host, "127.0.0.1") as servers, capture(host, "-o", "tap_interface_regex=^lo$", "--workers", str(workers), nics=["lo"]) as c:
+            name = f"lo-{workers}-workers"
+            case(c.ready, f"{name}-starts", c.err)
+            talks = together(*((http_talk, host, "127.0.0.1", 60, 80, 60 * i) for i in range(3)), *((redis_talk, host, "127.0.0.1", 40, 6379, 40 * i) for i in range(2)))
+            c.stop(settle_s=0.1)
+            ended_well(f"{name}-ledger", c)
+            case(2 * c.terms["second sight, not wanted"] == c.ledger["frames"] > 0, f"{name}-once", c.terms)
+            flows_agree(f"{name}-flows", [f for f in c.flows if f["protocol"] == "TCP"], talks, tap_mode=0, tap_side="local", nic="lo")
+            http_agrees(f"{name}-nginx", c.requests, servers.logged())
+            redis_agrees(f"{name}-redis", c.requests, *servers.commands())
+            all_sessions(f"{name}-sessions", c.requests, talks)
+    host.remove()
+
+
+def absent(*programs):
+    return [p for p in programs if not shutil.which(p)]
+
+
+def mariadb():
+    if absent("mariadbd", "mariadb-install-db", "mariadb"):
+        skip("mariadb", "needs mariadb-server")
+        return
+    client, server = Stage("cli"), Stage("srv")
+    pair(client, "c0", server, "s0", address(1), address(2))
+    kinds = ("SELECT", "INSERT", "UPDATE", "DELETE")
+    with MariaDb(server, address(2)) as db:
+        for workers in (1, 2):
+            with capture(server, "-i", "s0", "--workers", str(workers), nics=["s0"]) as c:
+                name = f"mariadb-{workers}-workers"
+                case(c.ready, f"{name}-starts", c.err)
+                before = db.counts(*kinds)
+                some = [(f"INSERT INTO t VALUES ({n}, 0)", f"SELECT {n} AS id, REPEAT('x', {n * 29 % 1800}) AS filling", f"UPDATE t SET v = v + 1 WHERE id <= {n}", f"SELECT {n} FROM missing",
+                         f"DELETE FROM t WHERE id = {n}")[n % 5 if n % 5 < 4 else 4] for n in range(300)]
+                failed = db.run(client, some)
+                c.stop(settle_s=0.1)
+                counted = db.counts(*kinds) - before
+                ended_well(f"{name}-ledger", c)
+                mine = [r for r in c.requests if r["l7_protocol"] == "MySQL" and r["type"] == "session"]
+                found = Counter(r["request_resource"].split()[0] for r in mine if r.get("request_type") == "COM_QUERY" and r["request_resource"] in set(some))
+                errors = sum(r["response_status"] in ("client_error", "server_error") for r in mine)
+                case(found == Counter(s.split()[0] for s in some) == counted, f"{name}-statements", f"{found}, the server counted {counted}")
+                case(errors == failed >= 60, f"{name}-errors", f"{errors}, the client counted {failed}")
+    client.remove()
+    server.remove()
+
+
+def kafka():
+    if absent("gcc", "kcat") or not os.path.exists("/usr/include/librdkafka/rdkafka_mock.h"):
+        skip("kafka", "needs librdkafka-dev and kcat")
+        return
+    host = Stage("host")
+    with KafkaMock(host) as mock, capture(host, "-i", "lo", "--workers", "2", nics=["lo"]) as c:
+        case(c.ready, "kafka-starts", c.err)
+        text = "\n".join(f"message {n} {'k' * (n * 31 % 500)}" for n in range(400)) + "\n"
+        done = subprocess.run(["nsenter", f"--net={host.path}", "kcat", "-b", mock.broker, "-P", "-t", "orders", "-X", "linger.ms=0", "-X", "batch.num.messages=5"], input=text, text=True,
+                              capture_output=True, timeout=30, check=False)
+        got = subprocess.run(["nsenter", f"--net={host.path}", "kcat", "-b", mock.broker, "-C", "-t", "orders", "-e", "-o", "beginning", "-q"], text=True, capture_output=True, timeout=30, check=False,
+                             stdin=subprocess.DEVNULL)
+        case(done.returncode == 0 and sorted(got.stdout.splitlines()) == sorted(text.splitlines()), "kafka-client", f"{done.stderr} {got.stderr} {len(got.stdout)}")
+        c.stop(settle_s=0.2)
+        ended_well("kafka-ledger", c)
+        found, counted = Counter(r["request_type"] for r in c.requests if r["l7_protocol"] == "Kafka" and r["type"] in ("session", "request")), mock.received()
+        counted["ApiVersions"] += counted.pop("ApiVersion", 0)  # its name there
+        case(found == counted and found["Produce"] > 20 and found["Fetch"] > 0, "kafka-requests", f"{found}, the broker counted {counted}")
+    host.remove()
+
+
 def vxlan():
     """A mirror that sends what it sees in a tunnel to the analyzer's address."""
     client, server, analyzer = Stage("cli"), Stage("srv"), Stage("analyzer")
@@ -313,7 +387,7 @@ def veth_pair():
     server.remove()
 
 
-PARTS = {"pair": veth_pair, "macvlan": macvlan, "bridge": bridge, "ipvlan": ipvlan, "span": span, "span-twice": span_twice, "vxlan": vxlan, "vlans": vlans, "tap": optical_tap}
+PARTS = {"pair": veth_pair, "macvlan": macvlan, "bridge": bridge, "ipvlan": ipvlan, "lo": loopback, "mariadb": mariadb, "kafka": kafka, "span": span, "span-twice": span_twice, "vxlan": vxlan, "vlans": vlans, "tap": optical_tap}
 
 
 def main():
