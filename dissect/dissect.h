@@ -83,8 +83,8 @@ struct dissect;
 
 /* What the session layer offers; reached through the inline functions below. */
 struct dissect_calls {
-	struct message *(*begin)(struct dissect *d, enum message_kind kind, uint64_t id, size_t at);
-	void (*end)(struct dissect *d, struct message *m, enum message_kind kind, size_t at);
+	struct message *(*begin[2])(struct dissect *d, uint64_t id, size_t at); /* by enum message_kind */
+	void (*end[2])(struct dissect *d, struct message *m, size_t at);
 	void (*put_text)(struct dissect *d, struct message *m, unsigned field, const void *data, size_t len);
 	struct message *(*pending)(struct dissect *d, uint64_t id);
 	void (*unpaired)(struct dissect *d, struct message *m);
@@ -152,14 +152,14 @@ struct dissect_attribute {
  * joined to its request: its message then holds the request's fields. NULL where a limit was hit. */
 static inline struct message *dissect_begin(struct dissect *d, enum message_kind kind, uint64_t id, size_t at)
 {
-	return d->calls->begin(d, kind, id, at);
+	return d->calls->begin[kind](d, id, at);
 }
 
 /* Ends it; data[at - 1] was its last byte (at == 0: the last byte consumed or skipped before). */
 static inline void dissect_end(struct dissect *d, struct message *m, enum message_kind kind, size_t at)
 {
 	if (m)
-		d->calls->end(d, m, kind, at);
+		d->calls->end[kind](d, m, at);
 }
 
 /* The request that the next response will answer (PAIR_IN_ORDER: the oldest unanswered; PAIR_BY_ID: the one with this

@@ -69,6 +69,11 @@ struct text mysql_nul_text(struct cursor *c)
 
 void mysql_put_number(struct dissect *d, struct message *m, enum mysql_attribute attribute, uint64_t value)
 {
+	char digit = (char)('0' + value % 10);
+	if (value < 10) {
+		message_put_attribute(d, m, attribute, &digit, 1);
+		return;
+	}
 	char text[20];
 	struct mysql_writer w = {.out = text, .size = sizeof text};
 	mysql_write_number(&w, value, 1);
@@ -91,8 +96,7 @@ static void end_message(struct dissect *d, struct mysql_state *st, size_t at)
 	side->begun = false;
 }
 
-/* The last byte of a packet has passed. */
-static void packet_passed(struct dissect *d, struct mysql_state *st, size_t at)
+void mysql_packet_passed(struct dissect *d, struct mysql_state *st, size_t at)
 {
 	struct mysql_side *side = &st->side[d->side];
 	enum mysql_finish finish = side->finish;
@@ -186,7 +190,7 @@ static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const u
 
 	if (side->passing) {
 		side->passing = false;
-		packet_passed(d, st, at);
+		mysql_packet_passed(d, st, at);
 	}
 	while (!d->failed && !d->become && (nested || st->framing == framing)) {
 		if (!sync->synced) {
@@ -195,9 +199,13 @@ static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const u
 				break;
 			framing = st->framing;
 		}
-		if (d->side == SIDE_SERVER && st->phase >= PHASE_DEFINITIONS && !side->continued)
-			at = mysql_skip_result(st, data, len, at, nested);
-		if (len - at < MYSQL_HEADER)
+		if (d->side == SIDE_SERVER && !side->continued) {
+			if (st->phase >= PHASE_DEFINITIONS)
+				at = mysql_skip_result(st, data, len, at, nested);
+			else if (st->phase == PHASE_IDLE && !side->begun && !nested)
+				at = mysql_plain_response(d, st, data, len, at);
+		}
+		if (len - at < MYSQL_HEADER || d->failed)
 			break;
 		struct mysql_packet p = {
 		    .at = data + at + MYSQL_HEADER,
@@ -227,7 +235,7 @@ static uint64_t parse_packets(struct dissect *d, struct mysql_state *st, const u
 			return at + packet;
 		}
 		at += packet;
-		packet_passed(d, st, at);
+		mysql_packet_passed(d, st, at);
 	}
 	return at;
 }

@@ -240,6 +240,10 @@ extern const struct dissector dissector_mysql, dissector_tls;
 enum mysql_look mysql_client_packet(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p);
 enum mysql_look mysql_server_packet(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p);
 
+/* The last byte of a packet has passed; data[at - 1] was it. */
+void mysql_packet_passed(struct dissect *d, struct mysql_state *st, size_t at);
+/* The response to a statement as far as it is a result without any surprise and whole; returns what is behind it. */
+size_t mysql_plain_response(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, size_t at);
 /* Definitions and rows of a result, which are nearly all that a server sends, as long as they are whole; returns what
  * is behind them. */
 size_t mysql_skip_result(struct mysql_state *st, const uint8_t *data, size_t len, size_t at, bool nested);

@@ -141,16 +141,17 @@ static struct text cut_statement(const struct dissect *d, struct text t)
 static size_t put_statement(struct dissect *d, struct mysql_state *st, struct text t, char endpoint[ENDPOINT_MAX])
 {
 	struct message *m = client(st)->message;
+	bool secret;
 
 	t = cut_statement(d, t);
-	if (is_hidden(d) || sql_holds_secret(t)) {
+	size_t n = sql_endpoint(t, endpoint, ENDPOINT_MAX, &secret);
+	if (is_hidden(d) || secret) {
 		char text[DISSECT_TEXT_MAX + 1];
 		message_put(d, m, REQUEST_request_resource, text, sql_hide(t, text, sizeof text));
 	} else {
 		message_put_text(d, m, REQUEST_request_resource, t);
 	}
 	put_trace(d, m, sql_find_traceparent(t));
-	size_t n = sql_endpoint(t, endpoint, ENDPOINT_MAX);
 	if (n)
 		message_put(d, m, REQUEST_endpoint, endpoint, n);
 	return n;

@@ -464,9 +464,9 @@ static bool is_request_known(struct dissect *d, const struct mysql_state *st)
 	return (m && m->tag) || (st->unanswered == 1 && st->last_tag);
 }
 
-static void begin(struct dissect *d, struct mysql_state *st, const struct mysql_packet *p, bool push)
+static void begin(struct dissect *d, struct mysql_state *st, size_t at, bool push)
 {
-	struct message *m = dissect_begin(d, MESSAGE_RESPONSE, push ? DISSECT_PUSH : 0, p->offset);
+	struct message *m = dissect_begin(d, MESSAGE_RESPONSE, push ? DISSECT_PUSH : 0, at);
 	server(st)->message = m;
 	server(st)->begun = true;
 	st->tag = push ? 0 : m && m->tag ? m->tag : st->unanswered == 1 ? st->last_tag : 0;
@@ -477,6 +477,38 @@ static void begin(struct dissect *d, struct mysql_state *st, const struct mysql_
 	st->rows = st->affected = 0;
 	st->warnings = 0;
 	st->has_rows = st->has_affected = st->prepared = false;
+}
+
+/* Count of columns, in one byte or two; definitions; rows; EOF. */
+size_t mysql_plain_response(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, size_t at)
+{
+	struct mysql_side *side = server(st);
+	const uint8_t *p = data + at;
+	if (len - at < MYSQL_HEADER + 2 || (p[3] != 1 && p[3] != (uint8_t)(st->side[SIDE_CLIENT].seq + 1)))
+		return at;
+	struct mysql_packet first = {.at = p + MYSQL_HEADER, .len = mysql_le24(p), .seq = p[3]};
+	first.have = first.len;
+	bool plain = (first.len == 1 || first.len == 2) && first.at[0] && first.at[0] < 0xfb;
+	const struct message *request = plain ? dissect_pending(d, 0) : NULL;
+	unsigned command = request ? TAG_COMMAND(request->tag) : 0;
+	if (command != COM_QUERY && command != COM_STMT_EXECUTE)
+		return at;
+	begin(d, st, at, false);
+	if (columns(st, &first) != LOOK_DONE) {
+		dissect_fail(d);
+		return at;
+	}
+	side->seq = p[3];
+	at = mysql_skip_result(st, data, len, at + MYSQL_HEADER + first.len, false);
+	p = data + at;
+	if (st->phase != PHASE_ROWS || len - at < MYSQL_HEADER + 5 || mysql_le24(p) != 5 || p[4] != 0xfe ||
+	    p[3] != (uint8_t)(side->seq + 1))
+		return at;
+	side->seq = p[3];
+	at += MYSQL_HEADER + 5;
+	result_end(d, st, load_le16(p + 7), load_le16(p + 5));
+	mysql_packet_passed(d, st, at);
+	return at;
 }
 
 /* Protocol, version, connection id, 8 bytes of salt, 0, capabilities; character set, status, their upper half. */
@@ -539,7 +571,7 @@ static enum mysql_look idle(struct dissect *d, struct mysql_state *st, const str
 			if (v < START_WEAK)
 				return v == START_MORE ? LOOK_MORE : LOOK_ASTRAY;
 		}
-		begin(d, st, p, push);
+		begin(d, st, p->offset, push);
 	}
 	return mysql_has(p, MYSQL_ANSWER_MAX) ? response(d, st, p) : LOOK_MORE;
 }
@@ -576,7 +608,7 @@ enum mysql_look mysql_server_packet(struct dissect *d, struct mysql_state *st, c
 	default:
 		/* events; an error or EOF among them ends the stream */
 		if (first == 0xff && !side->begun && p->len >= 3) {
-			begin(d, st, p, true);
+			begin(d, st, p->offset, true);
 			return error(d, st, p);
 		}
 		if (first == 0xfe && p->len < 9)

@@ -349,17 +349,25 @@ int redis_number_read(const uint8_t *p, size_t n, bool minus, uint64_t *ret)
 	return p[i + 1] == '\n' ? (int)i + 2 : -1;
 }
 
-/* A type and a number of at most nine digits. Returns what is behind it; NULL where it is not whole, or not so. */
+/* A type and a number of at most nine digits. Returns what is behind it; NULL where it is not whole, or not so. Nearly
+ * all have one digit or two. */
 static inline const uint8_t *plain_number(const uint8_t *p, const uint8_t *end, uint8_t type, uint64_t *ret)
 {
-	if (end - p < 4 || *p != type)
+	if (end - p < 5 || *p != type)
 		return NULL;
-	uint64_t value = 0;
-	const uint8_t *q = p + 1;
-	for (; q < end && ascii_is_digit(*q); q++)
-		value = value * 10 + (*q - '0');
+	uint64_t value = (uint8_t)(p[1] - '0'), second = (uint8_t)(p[2] - '0');
+	const uint8_t *q = p + 2;
+	if (value > 9)
+		return NULL;
+	if (second <= 9) {
+		value = value * 10 + second;
+		q++;
+		if (unlikely(ascii_is_digit(*q)))
+			for (; q < end && q < p + 10 && ascii_is_digit(*q); q++)
+				value = value * 10 + (*q - '0');
+	}
 	*ret = value;
-	return end - q >= 2 && q[0] == '\r' && q[1] == '\n' && q > p + 1 && q <= p + 10 ? q + 2 : NULL;
+	return end - q >= 2 && q[0] == '\r' && q[1] == '\n' ? q + 2 : NULL;
 }
 
 /* How many of the arguments are keys, and how many values stand behind each. False: it is not that simple. */

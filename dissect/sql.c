@@ -159,24 +159,25 @@ static enum sql_token block_comment(struct sql_lexer *l, const char *at, const c
 	return SQL_COMMENT;
 }
 
-static enum sql_token lex(struct sql_lexer *l, const char *at, const char **ret_next)
+static inline const char *skip_name(const char *at, const char *end)
+{
+	while (at < end && is_name((uint8_t)*at))
+		at++;
+	return at;
+}
+
+/* What is not as simple as next_token() has it. */
+static __attribute__((noinline)) enum sql_token lex(struct sql_lexer *l, const char *at, const char **ret_next)
 {
 	const char *end = l->end, *p = at + 1, *number;
 	uint8_t c = (uint8_t)*at, second = p < end ? (uint8_t)*p : 0;
 
 	*ret_next = p;
 	switch ((enum class)class_of[c]) {
-	case CLASS_SPACE:
-		while (p < end && is_space((uint8_t)*p))
-			p++;
-		*ret_next = p;
-		return SQL_SPACE;
 	case CLASS_DOT:
-		if (!ascii_is_digit(second))
-			return SQL_PUNCTUATION;
-		goto digit;
 	case CLASS_DIGIT:
-	digit:
+		if (c == '.' && !ascii_is_digit(second))
+			return SQL_PUNCTUATION;
 		number = l->after_name ? NULL : skip_number(at, end);
 		if (number) {
 			*ret_next = number;
@@ -184,15 +185,11 @@ static enum sql_token lex(struct sql_lexer *l, const char *at, const char **ret_
 		}
 		if (c == '.')
 			return SQL_PUNCTUATION;
-		break;
+		*ret_next = skip_name(p, end);
+		return SQL_WORD;
 	case CLASS_LETTER_STRING:
-		if (second == '\'') {
-			*ret_next = skip_quoted(p, end, '\'', true);
-			return SQL_LITERAL;
-		}
-		break;
-	case CLASS_NAME:
-		break;
+		*ret_next = skip_quoted(p, end, '\'', true);
+		return SQL_LITERAL;
 	case CLASS_QUOTE:
 		*ret_next = skip_quoted(at, end, (char)c, true);
 		return SQL_LITERAL;
@@ -217,26 +214,38 @@ static enum sql_token lex(struct sql_lexer *l, const char *at, const char **ret_
 		return SQL_PUNCTUATION;
 	case CLASS_PLACEHOLDER:
 		return SQL_PLACEHOLDER;
-	case CLASS_OTHER:
+	default:
 		return SQL_PUNCTUATION;
 	}
-	while (p < end && is_name((uint8_t)*p))
-		p++;
-	*ret_next = p;
-	return SQL_WORD;
 }
 
-static inline enum sql_token next_token(struct sql_lexer *l, struct text *ret)
+static inline __attribute__((always_inline)) enum sql_token next_token(struct sql_lexer *l, struct text *ret)
 {
-	const char *at = l->at, *next;
-	if (at >= l->end) {
+	const char *at = l->at, *end = l->end, *next = at + 1;
+	enum sql_token token;
+	if (at >= end) {
 		*ret = text_make(at, 0);
 		return SQL_END;
 	}
-	enum sql_token token = lex(l, at, &next);
+	uint8_t class = class_of[(uint8_t)*at];
+	if (class == CLASS_NAME || (class == CLASS_LETTER_STRING && (next == end || *next != '\''))) {
+		next = skip_name(next, end);
+		token = SQL_WORD;
+		l->after_name = true;
+	} else if (class == CLASS_SPACE) {
+		while (next < end && is_space((uint8_t)*next))
+			next++;
+		token = SQL_SPACE;
+		l->after_name = false;
+	} else if (class == CLASS_OTHER) {
+		token = SQL_PUNCTUATION;
+		l->after_name = false;
+	} else {
+		token = lex(l, at, &next);
+		l->after_name = token == SQL_WORD || token == SQL_QUOTED ||
+				(token == SQL_PUNCTUATION && *at == '.' && l->after_name);
+	}
 	*ret = text_make(at, (size_t)(next - at));
-	l->after_name =
-	    token == SQL_WORD || token == SQL_QUOTED || (token == SQL_PUNCTUATION && *at == '.' && l->after_name);
 	l->at = next;
 	return token;
 }
@@ -295,15 +304,11 @@ static bool first_word(struct sql_lexer *l, struct text *ret)
 	return token == SQL_WORD;
 }
 
-bool sql_holds_secret(struct text statement)
+/* Whether what follows is about a password. */
+static bool names_secret(struct sql_lexer l)
 {
-	static const sql_word verbs[] = {"alter", "change", "create", "grant", "set", "start"};
 	static const sql_word secrets[] = {"identified", "password", "master_password", "source_password"};
-	struct sql_lexer l = sql_lexer_make(statement);
 	struct text t;
-
-	if (!first_word(&l, &t) || !IS_ONE_OF(key_of(t), verbs))
-		return false;
 	for (enum sql_token token; (token = next_token(&l, &t)) != SQL_END;)
 		if (token == SQL_WORD && IS_ONE_OF(key_of(t), secrets))
 			return true;
@@ -321,7 +326,7 @@ static size_t put_name(struct sql_lexer *l, enum sql_token token, struct text t,
 		}
 		if (size - len < t.len)
 			return 0;
-		memcpy(out + len, t.at, t.len);
+		text_copy(out + len, t.at, t.len);
 		len += t.len;
 		dot = 0;
 		if (l->at == l->end || *l->at != '.' || len == size)
@@ -334,52 +339,108 @@ static size_t put_name(struct sql_lexer *l, enum sql_token token, struct text t,
 	return len - dot;
 }
 
-/* Up to the word `until` outside of parentheses. */
-static bool skip_until(struct sql_lexer *l, const sql_word until)
+/* Up to the word `until`, of four letters, outside of parentheses. */
+static bool skip_until(struct sql_lexer *l, const char until[4])
 {
 	struct text t;
 	int depth = 0;
 	for (enum sql_token token; (token = next_token(l, &t)) != SQL_END;) {
 		if (token == SQL_PUNCTUATION)
 			depth += *t.at == '(' ? 1 : *t.at == ')' ? -1 : 0;
-		else if (token == SQL_WORD && depth <= 0 && is_word(key_of(t), until))
+		else if (token == SQL_WORD && t.len == 4 && depth <= 0 && text_equal_lower(t.at, until, 4))
 			return true;
 	}
 	return false;
 }
 
-size_t sql_endpoint(struct text statement, char *out, size_t size)
+/* What comes behind a statement's first word. */
+enum verb {
+	VERB_OTHER,
+	VERB_READS,   /* … FROM name */
+	VERB_LOADS,   /* … INTO name */
+	VERB_DEFINES, /* object name */
+	VERB_DIRECT,  /* name */
+};
+
+static const struct verb_entry {
+	sql_word word;
+	uint8_t verb;
+	bool secret; /* the statement may set a password */
+} verbs[] = {
+    {"select", VERB_READS, false},   {"insert", VERB_DIRECT, false},   {"update", VERB_DIRECT, false},
+    {"delete", VERB_READS, false},   {"set", VERB_OTHER, true},	       {"replace", VERB_DIRECT, false},
+    {"call", VERB_DIRECT, false},    {"use", VERB_DIRECT, false},      {"create", VERB_DEFINES, true},
+    {"alter", VERB_DEFINES, true},   {"drop", VERB_DEFINES, false},    {"truncate", VERB_DIRECT, false},
+    {"load", VERB_LOADS, false},     {"desc", VERB_DIRECT, false},     {"describe", VERB_DIRECT, false},
+    {"change", VERB_OTHER, true},    {"grant", VERB_OTHER, true},      {"start", VERB_OTHER, true},
+};
+
+static const struct verb_entry *verb_find(struct text word)
 {
-	/* words between the verb and the name, all of which may be missing */
+	static const struct verb_entry other = {.verb = VERB_OTHER};
+	struct word_key key = key_of(word);
+	for (size_t i = 0; i < array_size(verbs); i++)
+		if (is_word(key, verbs[i].word))
+			return &verbs[i];
+	return &other;
+}
+
+/* Words between the verb and the name, all of which may be missing. */
+static bool is_fill(struct text word)
+{
 	static const sql_word fill[] = {
 	    "low_priority", "high_priority", "delayed", "quick", "ignore", "into",
 	    "only",         "table",         "if",      "not",   "exists",
 	};
-	static const sql_word direct[] = {"insert", "replace", "update", "call", "truncate", "use", "desc", "describe"};
-	static const sql_word reads[] = {"select", "delete"}, defines[] = {"create", "alter", "drop"};
+#define INITIAL(c) (1u << ((c) - 'a'))
+	const uint32_t initials = INITIAL('l') | INITIAL('h') | INITIAL('d') | INITIAL('q') | INITIAL('i') |
+				  INITIAL('o') | INITIAL('t') | INITIAL('n') | INITIAL('e');
+#undef INITIAL
+	unsigned letter = (unsigned)(word.at[0] | 0x20) - 'a';
+	return letter < 26 && initials >> letter & 1 && IS_ONE_OF(key_of(word), fill);
+}
+
+/* size is at least the word's. */
+static void put_capitals(char *out, size_t size, struct text word)
+{
+	if (word.len <= 8 && size >= 8) {
+		uint64_t capitals = ascii_upper8(text_load8(word.at, word.len));
+		memcpy(out, &capitals, 8);
+		return;
+	}
+	for (uint32_t i = 0; i < word.len; i++)
+		out[i] = ascii_is_alpha((uint8_t)word.at[i]) ? word.at[i] & 0x5f : word.at[i];
+}
+
+size_t sql_endpoint(struct text statement, char *out, size_t size, bool *ret_secret)
+{
 	static const sql_word objects[] = {"table",     "database", "schema",  "view",  "index",
 					   "procedure", "function", "trigger", "event", "user"};
-	static const sql_word load = "load", from = "from", into = "into", user = "user";
+	static const sql_word user = "user";
 	struct sql_lexer l = sql_lexer_make(statement);
-	struct text verb, t;
+	struct text word, t;
 	enum sql_token token = SQL_END;
 
-	if (!first_word(&l, &verb) || verb.len > size)
+	*ret_secret = false;
+	if (!first_word(&l, &word))
 		return 0;
-	size_t len = 0;
-	for (; len < verb.len; len++)
-		out[len] = ascii_is_alpha((uint8_t)verb.at[len]) ? verb.at[len] & 0x5f : verb.at[len];
+	const struct verb_entry *verb = verb_find(word);
+	*ret_secret = verb->secret && names_secret(l);
+	if (word.len > size)
+		return 0;
+	put_capitals(out, size, word);
+	size_t len = word.len;
 
-	struct word_key key = key_of(verb);
-	if (IS_ONE_OF(key, reads)) {
-		if (!skip_until(&l, from))
+	switch ((enum verb)verb->verb) {
+	case VERB_READS:
+		if (!skip_until(&l, "from"))
 			return len;
-		token = next_solid(&l, &t);
-	} else if (is_word(key, load)) {
-		if (!skip_until(&l, into))
+		break;
+	case VERB_LOADS:
+		if (!skip_until(&l, "into"))
 			return len;
-		token = next_solid(&l, &t);
-	} else if (IS_ONE_OF(key, defines)) {
+		break;
+	case VERB_DEFINES:
 		token = next_solid(&l, &t);
 		while (token == SQL_WORD && !IS_ONE_OF(key_of(t), objects))
 			token = next_solid(&l, &t);
@@ -390,11 +451,14 @@ size_t sql_endpoint(struct text statement, char *out, size_t size)
 			out[len++] = t.at[i] & 0x5f;
 		if (is_word(key_of(t), user)) /* 'name'@'host': strings, and nobody's endpoint */
 			return len;
-		token = next_solid(&l, &t);
-	} else if (IS_ONE_OF(key, direct)) {
-		token = next_solid(&l, &t);
+		break;
+	case VERB_DIRECT:
+		break;
+	case VERB_OTHER:
+		return len;
 	}
-	while (token == SQL_WORD && IS_ONE_OF(key_of(t), fill))
+	token = next_solid(&l, &t);
+	while (token == SQL_WORD && is_fill(t))
 		token = next_solid(&l, &t);
 	if (size - len < 2)
 		return len;

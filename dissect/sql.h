@@ -42,13 +42,11 @@ bool sql_is_statement_word(struct text word);
  * does not fit; returns their number. Never more than the statement has. */
 size_t sql_hide(struct text statement, char *out, size_t size);
 
-/* Whether it sets a password (CREATE USER … IDENTIFIED BY, SET PASSWORD, CHANGE MASTER …): its literals are secrets. */
-bool sql_holds_secret(struct text statement);
-
 /* The first keyword in capitals and, where it is simple to tell, the first table, procedure or database: "SELECT
  * users", "INSERT shop.orders", "CREATE TABLE t", "SET". At most `size` bytes; returns their number, 0 where there is
- * no word. */
-size_t sql_endpoint(struct text statement, char *out, size_t size);
+ * no word. *ret_secret: whether the statement sets a password (CREATE USER … IDENTIFIED BY, SET PASSWORD, CHANGE MASTER …):
+ * its literals are secrets. */
+size_t sql_endpoint(struct text statement, char *out, size_t size, bool *ret_secret);
 
 /* The number of placeholders. */
 uint32_t sql_count_placeholders(struct text statement);

@@ -326,9 +326,22 @@ static inline uint64_t gap_bytes(const struct sessions *s, unsigned direction)
 	return likely(!flow_has_gaps(s->flow)) ? 0 : flow_gap_bytes(s->table, s->flow, direction);
 }
 
-static struct message *begin_request(struct sessions *s, uint64_t id, size_t at)
+/* Where a message begins: on the nested stream, where the bytes begin that it came out of. */
+static inline size_t begin_at(const struct sessions *s, size_t at)
 {
+	return likely(!s->nested) ? at : s->dissect.feed_from;
+}
+
+static inline size_t end_at(const struct sessions *s, size_t at)
+{
+	return likely(!s->nested) ? at : s->dissect.feed_to;
+}
+
+static struct message *begin_request(struct dissect *d, uint64_t id, size_t at)
+{
+	struct sessions *s = of(d);
 	struct conn *c = s->conn;
+	at = begin_at(s, at);
 	struct half *h = &c->half[s->direction];
 	if (unlikely(h->open != POOL_NONE))
 		pairing_cut(s, s->direction);
@@ -410,9 +423,11 @@ static struct slot *match(struct sessions *s, uint64_t id, uint32_t seq, bool be
 	return head;
 }
 
-static struct message *begin_response(struct sessions *s, uint64_t id, size_t at)
+static struct message *begin_response(struct dissect *d, uint64_t id, size_t at)
 {
+	struct sessions *s = of(d);
 	struct conn *c = s->conn;
+	at = begin_at(s, at);
 	struct half *h = &c->half[s->direction];
 	int64_t ns = begin_ns(s, at);
 	bool push = id == DISSECT_PUSH;
@@ -450,14 +465,6 @@ static struct message *begin_response(struct sessions *s, uint64_t id, size_t at
 	return &slot->m;
 }
 
-static struct message *call_begin(struct dissect *d, enum message_kind kind, uint64_t id, size_t at)
-{
-	struct sessions *s = of(d);
-	if (unlikely(s->nested))
-		at = d->feed_from;
-	return kind == MESSAGE_REQUEST ? begin_request(s, id, at) : begin_response(s, id, at);
-}
-
 /* The bytes that were lost since the message began belong to it. */
 static inline uint64_t note_gap(struct sessions *s, struct slot *slot, unsigned direction)
 {
@@ -468,14 +475,14 @@ static inline uint64_t note_gap(struct sessions *s, struct slot *slot, unsigned 
 	return missing;
 }
 
-static void end_request(struct sessions *s, struct slot *slot)
+static inline void request_done(struct sessions *s, struct slot *slot)
 {
 	slot->flags |= SLOT_REQUEST_DONE;
 	if (slot->flags & SLOT_UNPAIRED || slot->flags & SLOT_RESPONSE_DONE)
 		finish(s, slot);
 }
 
-static void end_response(struct sessions *s, struct slot *slot)
+static inline void response_done(struct sessions *s, struct slot *slot)
 {
 	slot->flags |= SLOT_RESPONSE_DONE;
 	count_response(s->conn, slot);
@@ -483,33 +490,44 @@ static void end_response(struct sessions *s, struct slot *slot)
 		finish(s, slot);
 }
 
-static void call_end(struct dissect *d, struct message *m, enum message_kind kind, size_t at)
+/* The message's slot, which is under way no more; NULL: it has left. */
+static inline struct slot *end_slot(struct sessions *s, struct message *m)
 {
-	struct sessions *s = of(d);
 	struct slot *slot = slot_of(s, m);
 	if (unlikely(!slot))
-		return;
-	if (unlikely(s->nested))
-		at = d->feed_to;
-	int64_t ns = end_ns(s, at);
-	uint64_t offset = s->offset + at;
+		return NULL;
 	struct half *h = &s->conn->half[s->direction];
-
 	if (likely(h->open == slot_index(s, slot)))
 		h->open = POOL_NONE;
 	note_gap(s, slot, s->direction);
-	if (kind == MESSAGE_REQUEST) {
-		slot->request_end_ns = ns;
-		slot->request_len = offset - slot->request_len;
-		slot->request_end_seq = s->seq + (uint32_t)at;
-		s->conn->shortest =
-		    (uint32_t)min_of(slot->request_len, (uint64_t)(s->conn->shortest ? s->conn->shortest : UINT32_MAX));
-		end_request(s, slot);
-	} else {
-		slot->response_end_ns = ns;
-		slot->response_len = offset - slot->response_len;
-		end_response(s, slot);
-	}
+	return slot;
+}
+
+static void end_request(struct dissect *d, struct message *m, size_t at)
+{
+	struct sessions *s = of(d);
+	struct slot *slot = end_slot(s, m);
+	if (unlikely(!slot))
+		return;
+	at = end_at(s, at);
+	uint32_t *shortest = &s->conn->shortest;
+	slot->request_end_ns = end_ns(s, at);
+	slot->request_len = s->offset + at - slot->request_len;
+	slot->request_end_seq = s->seq + (uint32_t)at;
+	*shortest = (uint32_t)min_of(slot->request_len, (uint64_t)(*shortest ? *shortest : UINT32_MAX));
+	request_done(s, slot);
+}
+
+static void end_response(struct dissect *d, struct message *m, size_t at)
+{
+	struct sessions *s = of(d);
+	struct slot *slot = end_slot(s, m);
+	if (unlikely(!slot))
+		return;
+	at = end_at(s, at);
+	slot->response_end_ns = end_ns(s, at);
+	slot->response_len = s->offset + at - slot->response_len;
+	response_done(s, slot);
 }
 
 /* More than is needed now, if it can be had: one text is mostly followed by others. */
@@ -639,11 +657,11 @@ void pairing_cut(struct sessions *s, unsigned direction)
 		slot->request_end_ns = h->last_ns;
 		slot->request_len = h->offset + h->len - slot->request_len;
 		slot->request_end_seq = h->next_seq;
-		end_request(s, slot);
+		request_done(s, slot);
 	} else {
 		slot->response_end_ns = h->last_ns;
 		slot->response_len = h->offset + h->len - slot->response_len;
-		end_response(s, slot);
+		response_done(s, slot);
 	}
 }
 
@@ -698,8 +716,8 @@ static void call_lost(struct dissect *d, size_t at)
 }
 
 const struct dissect_calls pairing_calls = {
-    .begin = call_begin,
-    .end = call_end,
+    .begin = {begin_request, begin_response},
+    .end = {end_request, end_response},
     .put_text = call_put,
     .pending = call_pending,
     .unpaired = call_unpaired,

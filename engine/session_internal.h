@@ -35,9 +35,9 @@ struct slot {
 	uint64_t gap_bytes, gap_before;     /* lost within it; lost in its direction when request or response began */
 	uint32_t request_seq, request_end_seq, response_seq;
 	uint32_t request_ack; /* what the client had received when it began the request */
-	uint8_t own_text[112];
+	uint8_t own_text[176];
 };
-_Static_assert(sizeof(struct slot) == 256, "whole cache lines");
+_Static_assert(sizeof(struct slot) == 320, "whole cache lines");
 
 /* One direction of a connection. What is small of it is in struct conn, for the size's sake. */
 struct half {

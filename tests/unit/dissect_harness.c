@@ -166,7 +166,7 @@ static struct exchange *exchange_new(struct harness *h, uint64_t id)
 	return x;
 }
 
-static struct message *call_begin(struct dissect *d, enum message_kind kind, uint64_t id, size_t at)
+static struct message *begin(struct dissect *d, enum message_kind kind, uint64_t id, size_t at)
 {
 	struct harness *h = harness_of(d);
 	struct exchange *x = NULL;
@@ -200,7 +200,7 @@ static struct exchange *check_message(struct harness *h, struct message *m)
 	broken("a message that does not exist");
 }
 
-static void call_end(struct dissect *d, struct message *m, enum message_kind kind, size_t at)
+static void end(struct dissect *d, struct message *m, enum message_kind kind, size_t at)
 {
 	struct harness *h = harness_of(d);
 	struct half *f = &check_message(h, m)->half[kind];
@@ -432,9 +432,29 @@ static void call_lost(struct dissect *d, size_t at)
 	h->pairing_lost = true;
 }
 
+static struct message *begin_request(struct dissect *d, uint64_t id, size_t at)
+{
+	return begin(d, MESSAGE_REQUEST, id, at);
+}
+
+static struct message *begin_response(struct dissect *d, uint64_t id, size_t at)
+{
+	return begin(d, MESSAGE_RESPONSE, id, at);
+}
+
+static void end_request(struct dissect *d, struct message *m, size_t at)
+{
+	end(d, m, MESSAGE_REQUEST, at);
+}
+
+static void end_response(struct dissect *d, struct message *m, size_t at)
+{
+	end(d, m, MESSAGE_RESPONSE, at);
+}
+
 static const struct dissect_calls calls = {
-    .begin = call_begin,
-    .end = call_end,
+    .begin = {begin_request, begin_response},
+    .end = {end_request, end_response},
     .put_text = call_put_text,
     .pending = call_pending,
     .unpaired = call_unpaired,
