@@ -134,7 +134,7 @@ struct dissector {
 	uint64_t (*parse)(struct dissect *d, const uint8_t *data, size_t len);
 	/* Optional. `missing` bytes of d->side's direction were lost; without it, as dissect_fail(). */
 	void (*gap)(struct dissect *d, uint64_t missing);
-	/* Optional. d->side sends no more (FIN, RST, end of the capture). */
+	/* Optional. d->side sends no more (FIN, RST, end of the capture) while a message of it is under way. */
 	void (*close)(struct dissect *d);
 	/* Optional. Bytes of the nested stream that parse fed with dissect_feed(); same contract as parse. */
 	uint64_t (*nested)(struct dissect *d, const uint8_t *data, size_t len);

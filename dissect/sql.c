@@ -367,12 +367,12 @@ static const struct verb_entry {
 	uint8_t verb;
 	bool secret; /* the statement may set a password */
 } verbs[] = {
-    {"select", VERB_READS, false},   {"insert", VERB_DIRECT, false},   {"update", VERB_DIRECT, false},
-    {"delete", VERB_READS, false},   {"set", VERB_OTHER, true},	       {"replace", VERB_DIRECT, false},
-    {"call", VERB_DIRECT, false},    {"use", VERB_DIRECT, false},      {"create", VERB_DEFINES, true},
-    {"alter", VERB_DEFINES, true},   {"drop", VERB_DEFINES, false},    {"truncate", VERB_DIRECT, false},
-    {"load", VERB_LOADS, false},     {"desc", VERB_DIRECT, false},     {"describe", VERB_DIRECT, false},
-    {"change", VERB_OTHER, true},    {"grant", VERB_OTHER, true},      {"start", VERB_OTHER, true},
+    {"select", VERB_READS, false}, {"insert", VERB_DIRECT, false}, {"update", VERB_DIRECT, false},
+    {"delete", VERB_READS, false}, {"set", VERB_OTHER, true},      {"replace", VERB_DIRECT, false},
+    {"call", VERB_DIRECT, false},  {"use", VERB_DIRECT, false},    {"create", VERB_DEFINES, true},
+    {"alter", VERB_DEFINES, true}, {"drop", VERB_DEFINES, false},  {"truncate", VERB_DIRECT, false},
+    {"load", VERB_LOADS, false},   {"desc", VERB_DIRECT, false},   {"describe", VERB_DIRECT, false},
+    {"change", VERB_OTHER, true},  {"grant", VERB_OTHER, true},    {"start", VERB_OTHER, true},
 };
 
 static const struct verb_entry *verb_find(struct text word)

@@ -44,8 +44,8 @@ size_t sql_hide(struct text statement, char *out, size_t size);
 
 /* The first keyword in capitals and, where it is simple to tell, the first table, procedure or database: "SELECT
  * users", "INSERT shop.orders", "CREATE TABLE t", "SET". At most `size` bytes; returns their number, 0 where there is
- * no word. *ret_secret: whether the statement sets a password (CREATE USER … IDENTIFIED BY, SET PASSWORD, CHANGE MASTER …):
- * its literals are secrets. */
+ * no word. *ret_secret: whether the statement sets a password (CREATE USER … IDENTIFIED BY, SET PASSWORD, CHANGE MASTER
+ * …): its literals are secrets. */
 size_t sql_endpoint(struct text statement, char *out, size_t size, bool *ret_secret);
 
 /* The number of placeholders. */

@@ -1,6 +1,7 @@
 #include "session_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 /* Where connections are kept.
  *
@@ -10,8 +11,7 @@
  * connection may be folded, whatever is under way in it, for all that points at others are indexes: what is folded is
  * its image and not its meaning, and a dissector does not notice. When its next bytes come it is unfolded.
  *
- * As with the flow table's entries, the order is that in which they came, and one that had bytes since it was looked
- * at is given another chance. */
+ * Who has to go is found as a clock's hand goes: one that had bytes since the hand came by last is passed over. */
 
 enum {
 	CONN_WORDS = sizeof(struct conn) / 8,
@@ -19,9 +19,9 @@ enum {
 	WORDS = CONN_WORDS + STATE_WORDS,
 	FOLDED_ORDER_MAX = CONN_ORDER, /* so that folding always makes the room that it needs */
 	FOLD_TRIES = 64,
-	FOLD_CHANCES = 8, /* connections with new bytes that are passed over */
+	FOLD_CHANCES = 16, /* connections with new bytes that are passed over */
 };
-_Static_assert(sizeof(struct conn) % 8 == 0 && WORDS % 8 == 0, "whole words");
+_Static_assert(sizeof(struct conn) % 8 == 0 && DISSECT_STATE_MAX % 8 == 0, "whole words");
 
 /* A folded connection; behind it a bit for each word that is not zero, a half byte for each of those that says how many
  * bytes it has, and those bytes. */
@@ -30,6 +30,9 @@ struct folded {
 	uint8_t words;
 	bool has_dissector, at_rest;
 };
+
+/* The most that write_image() writes, and a word more, as it writes whole ones. */
+#define IMAGE_MAX (sizeof(struct folded) + (WORDS + 7) / 8 + (WORDS + 1) / 2 + 8 * WORDS + 8)
 
 union image {
 	uint64_t word[WORDS];
@@ -50,33 +53,46 @@ static struct conn *conn_at(const struct sessions *s, uint32_t index)
 	return block_at(&s->blocks, index);
 }
 
-/* ---- the list ---- */
+/* ---- which are not folded ---- */
 
-static void list_append(struct sessions *s, struct conn *c, uint32_t index)
+int conns_init(struct sessions *s)
 {
-	struct conn_list *l = &s->live[c->flow->shard];
-	c->newer = BLOCK_NONE;
-	c->older = l->newest;
-	if (l->newest == BLOCK_NONE)
-		l->oldest = index;
-	else
-		conn_at(s, l->newest)->newer = index;
-	l->newest = index;
-	l->count++;
+	uint32_t places = (s->blocks.shard[0].units >> CONN_ORDER) + 1, words = (places + 63) / 64;
+	s->live_bits = calloc((size_t)words * SHARDS, sizeof *s->live_bits);
+	if (!s->live_bits)
+		return -ENOMEM;
+	for (unsigned i = 0; i < SHARDS; i++)
+		s->live[i] = (struct conn_set){.bits = s->live_bits + (size_t)words * i, .places = places};
+	return 0;
 }
 
-static void list_remove(struct sessions *s, const struct conn *c)
+/* Blocks lie at multiples of their size from the beginning of the stretch. */
+static uint32_t first_index(const struct sessions *s, uint8_t shard)
 {
-	struct conn_list *l = &s->live[c->flow->shard];
-	if (c->older == BLOCK_NONE)
-		l->oldest = c->newer;
-	else
-		conn_at(s, c->older)->newer = c->newer;
-	if (c->newer == BLOCK_NONE)
-		l->newest = c->older;
-	else
-		conn_at(s, c->newer)->older = c->older;
-	l->count--;
+	return s->blocks.shard[shard].end - s->blocks.shard[shard].units;
+}
+
+static void live_flip(struct sessions *s, uint8_t shard, uint32_t index)
+{
+	uint32_t place = (index - first_index(s, shard)) >> CONN_ORDER;
+	uint64_t *word = &s->live[shard].bits[place / 64], bit = UINT64_C(1) << place % 64;
+	*word ^= bit;
+	s->live[shard].count += *word & bit ? 1 : -1u;
+}
+
+/* The next one from where the hand is; there is one at least. */
+static struct conn *live_next(struct sessions *s, uint8_t shard)
+{
+	struct conn_set *l = &s->live[shard];
+	for (;;) {
+		uint64_t left = l->next < l->places ? l->bits[l->next / 64] >> l->next % 64 : 0;
+		if (left) {
+			uint32_t place = l->next + (uint32_t)__builtin_ctzll(left);
+			l->next = place + 1;
+			return conn_at(s, first_index(s, shard) + (place << CONN_ORDER));
+		}
+		l->next = l->next < l->places ? (l->next | 63) + 1 : 0;
+	}
 }
 
 /* ---- folding ---- */
@@ -98,7 +114,6 @@ static void predict(struct conn *c, bool rest)
 		if (rest)
 			c->half[i].last_ns = 0; /* only of a message that would be under way */
 	}
-	c->older = c->newer = 0;
 	c->flow = NULL;
 	c->dissector = NULL;
 	c->touched = false;
@@ -120,7 +135,7 @@ static inline unsigned bytes_of(uint64_t word)
 	return word ? 8 - (unsigned)__builtin_clzll(word) / 8 : 0;
 }
 
-/* Writes the image, of which `words` count, to out; returns how many bytes. Room for all and 8 more is there. */
+/* Writes the image, of which `words` count, to out; returns how many bytes. */
 static size_t write_image(uint8_t *out, const struct folded *head, union image *image)
 {
 	union image fresh = {.conn = conn_fresh};
@@ -196,7 +211,7 @@ static struct folded head_of(const struct conn *c)
 /* Two blocks become one. False: it would be too large. */
 static bool fold(struct sessions *s, struct conn *c)
 {
-	uint8_t out[sizeof(struct folded) + WORDS / 8 + WORDS / 2 + 8 * WORDS + 8];
+	uint8_t out[IMAGE_MAX];
 	struct flow *f = c->flow;
 	uint8_t shard = f->shard;
 	union image image;
@@ -209,11 +224,11 @@ static bool fold(struct sessions *s, struct conn *c)
 	size_t len = write_image(out, &head, &image);
 	if (len > BLOCK_SIZE(FOLDED_ORDER_MAX))
 		return false;
-	list_remove(s, c);
+	uint32_t index = block_index(&s->blocks, c);
+	live_flip(s, shard, index);
 	if (s->record_conn == c)
 		s->record_conn = NULL;
 	memory_give(s, shard, BLOCK_CONN, &c->state, c->state_order);
-	uint32_t index = block_index(&s->blocks, c);
 	memory_give(s, shard, BLOCK_CONN, &index, CONN_ORDER);
 	out[offsetof(struct folded, order)] = (uint8_t)block_order((uint32_t)len);
 	index = blocks_take(&s->blocks, shard, BLOCK_CONN,
@@ -232,19 +247,15 @@ void conn_fold(struct sessions *s, struct flow *f)
 	fold(s, conn_at(s, f->l7));
 }
 
-/* The one that was silent longest, but for the one at hand. */
+/* Some silent one, but not that at hand. */
 static bool fold_one(struct sessions *s, uint8_t shard)
 {
-	struct conn_list *l = &s->live[shard];
-	for (unsigned i = 0; i < FOLD_TRIES && l->oldest != BLOCK_NONE; i++) {
-		struct conn *c = conn_at(s, l->oldest);
+	for (unsigned i = 0; i < FOLD_TRIES && s->live[shard].count; i++) {
+		struct conn *c = live_next(s, shard);
 		bool spare = c == s->conn || (c->touched && i < FOLD_CHANCES);
+		c->touched = false;
 		if (!spare && fold(s, c))
 			return true;
-		uint32_t index = l->oldest;
-		c->touched = false;
-		list_remove(s, c);
-		list_append(s, c, index);
 	}
 	return false;
 }
@@ -273,7 +284,7 @@ void conn_read(const struct sessions *s, const struct flow *f, struct conn *ret_
 
 void conn_write(struct sessions *s, const struct flow *f, const struct conn *c)
 {
-	uint8_t out[sizeof(struct folded) + WORDS / 8 + WORDS / 2 + 8 * WORDS + 8];
+	uint8_t out[IMAGE_MAX];
 	size_t room;
 	const uint8_t *at = folded_at(s, f, &room);
 	union image image;
@@ -304,7 +315,7 @@ static void lose(struct sessions *s, struct flow *f, struct conn *c)
 	s->record_conn = NULL;
 	struct folded head = head_of(c);
 	union image image;
-	uint8_t out[sizeof(struct folded) + WORDS / 8 + WORDS / 2 + 8 * WORDS + 8];
+	uint8_t out[IMAGE_MAX];
 	size_t room;
 	head.order = *folded_at(s, f, &room);
 	image.conn = *c;
@@ -342,7 +353,7 @@ struct conn *conn_unfold(struct sessions *s, struct flow *f)
 	*ret = *c;
 	memory_give(s, shard, BLOCK_CONN, &folded, head.order);
 	f->l7 = index;
-	list_append(s, ret, index);
+	live_flip(s, shard, index);
 	s->counters.unfolded++;
 	return ret;
 }
@@ -394,7 +405,7 @@ struct conn *conn_new(struct sessions *s, struct flow *f)
 	c->midstream = flow_is_midstream(s->table, f);
 	c->synced = !c->midstream;
 	f->l7 = index;
-	list_append(s, c, index);
+	live_flip(s, f->shard, index);
 	if (s->record_conn == c)
 		s->record_conn = NULL;
 	return c;
@@ -409,7 +420,7 @@ void conn_free(struct sessions *s, struct flow *f)
 		order = *(const uint8_t *)block_at(&s->blocks, index);
 	} else {
 		struct conn *c = conn_at(s, index);
-		list_remove(s, c);
+		live_flip(s, shard, index);
 		memory_give(s, shard, BLOCK_CONN, &c->state, c->state_order);
 		memory_give(s, shard, BLOCK_TEXT, &c->extra, 0);
 		if (s->record_conn == c)

@@ -16,6 +16,33 @@ void sessions_prefetch(const struct sessions *s, uint32_t l7)
 		__builtin_prefetch(c + at, 1);
 }
 
+void sessions_prefetch_deep(const struct sessions *s, uint32_t l7)
+{
+	if (l7 & CONN_FOLDED)
+		return;
+	const struct conn *c = block_at(&s->blocks, l7);
+	const char *state = block_at(&s->blocks, c->state), *slot = (const char *)slot_at(s, c->pending_head);
+	if (c->state != BLOCK_NONE) {
+		__builtin_prefetch(state, 1);
+		__builtin_prefetch(state + 64, 1);
+	}
+	if (c->pending_head != POOL_NONE)
+		for (size_t at = 0; at < sizeof(struct slot); at += 64)
+			__builtin_prefetch(slot + at, 1);
+}
+
+void sessions_prefetch_new(const struct sessions *s, uint8_t shard)
+{
+	const struct stretch *b = &s->blocks.shard[shard];
+	for (unsigned order = 1; order <= CONN_ORDER; order++) {
+		if (b->free[order] == BLOCK_NONE)
+			continue;
+		const char *at = block_at(&s->blocks, b->free[order]);
+		for (size_t i = 0; i < BLOCK_SIZE(order); i += 64)
+			__builtin_prefetch(at + i, 1);
+	}
+}
+
 static inline void *state_of(const struct sessions *s, const struct conn *c)
 {
 	return c->state == BLOCK_NONE ? NULL : block_at(&s->blocks, c->state);
@@ -549,7 +576,7 @@ void sessions_end(struct sessions *s, struct flow *f, unsigned direction, int64_
 	c->is[direction].ended = true;
 	enter(s, f, c, direction, ts_ns);
 	s->old_last_ns = c->half[direction].last_ns;
-	if (c->dissector && c->dissector->close)
+	if (c->half[direction].open != POOL_NONE && c->dissector && c->dissector->close)
 		c->dissector->close(&s->dissect);
 }
 
@@ -685,6 +712,8 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 	int r = pool_init(&s->slots, sizeof(struct slot), offsetof(struct slot, next), slots * shards);
 	if (!r)
 		r = blocks_init(&s->blocks, settings->max_blocks_bytes);
+	if (!r)
+		r = conns_init(s);
 	s->hint = calloc(65536, 1);
 	if (!r)
 		r = transforms_new(&s->transforms);
@@ -694,7 +723,6 @@ int sessions_new(struct sessions **ret_s, const struct session_settings *setting
 	}
 	for (unsigned i = 0; i < SHARDS; i++) {
 		s->slot_quota[i].limit = slots;
-		s->live[i] = (struct conn_list){.oldest = BLOCK_NONE, .newest = BLOCK_NONE};
 	}
 	r = make_hints(s, &settings->ports, e);
 	if (r < 0) {
@@ -711,6 +739,7 @@ struct sessions *sessions_free(struct sessions *s)
 		return NULL;
 	pool_fini(&s->slots);
 	blocks_fini(&s->blocks);
+	free(s->live_bits);
 	free(s->hint);
 	transforms_free(s->transforms);
 	free(s);

@@ -59,8 +59,11 @@ struct sessions *sessions_free(struct sessions *s);
 /* The table whose flows these are; set once, before the first packet. */
 void sessions_set_table(struct sessions *s, struct flowtab *t);
 
-/* A packet with payload of the flow with this l7 handle is about to come. */
+/* A packet with payload of the flow with this l7 handle is about to come; later, what it points at (FLOW_L7_NONE: a new
+ * flow). A packet with payload that begins a connection in this shard is about to come. Only hints. */
 void sessions_prefetch(const struct sessions *s, uint32_t l7);
+void sessions_prefetch_deep(const struct sessions *s, uint32_t l7);
+void sessions_prefetch_new(const struct sessions *s, uint8_t shard);
 
 /* The flow table's calls, see flowtab.h. */
 void sessions_data(struct sessions *s, struct flow *f, const struct flow_data *d);

@@ -53,7 +53,6 @@ struct half {
 
 /* A connection's application layer, in a block of its own. */
 struct conn {
-	uint32_t older, newer; /* neighbours in the shard's list, see conn.c */
 	struct flow *flow;
 	const struct dissector *dissector; /* NULL: not recognised yet */
 	struct half half[2];               /* by direction of the key */
@@ -62,7 +61,7 @@ struct conn {
 	uint8_t title;  /* 1 + index of the protocol that names the flow, kept when it was given up; 0: none */
 	bool midstream;
 	bool off;     /* nobody looks at it any more */
-	bool touched; /* bytes came since it was looked at in the list */
+	bool touched; /* bytes came since it was last looked at, see conn.c */
 	/* pairing, see session.h */
 	bool synced, epoch;
 	bool deep;                     /* more than one request was, or may have been, unanswered at a time */
@@ -98,9 +97,11 @@ struct extra {
 };
 _Static_assert(sizeof(struct extra) <= BLOCK_UNIT, "it fits into the smallest block");
 
-/* Connections of a shard that are not folded, the one that was there longest first. */
-struct conn_list {
-	uint32_t oldest, newest, count;
+/* Which connections of a shard are not folded: a bit for each place where a block of their size can be, and the place
+ * that is looked at next. */
+struct conn_set {
+	uint64_t *bits;
+	uint32_t places, next, count;
 };
 
 struct sessions {
@@ -111,7 +112,8 @@ struct sessions {
 	struct pool slots;
 	struct quota slot_quota[SHARDS];
 	struct blocks blocks;
-	struct conn_list live[SHARDS];
+	struct conn_set live[SHARDS];
+	uint64_t *live_bits;
 	uint8_t *hint; /* by port: 1 + index of the dissector */
 	bool udp_wanted;
 	struct session_counters counters;
@@ -185,6 +187,8 @@ static inline bool conn_is_folded(const struct flow *f)
 	return f->l7 != FLOW_L7_NONE && f->l7 & CONN_FOLDED;
 }
 
+/* Where the unfolded ones are written down; behind blocks_init(). 0 or -ENOMEM. */
+int conns_init(struct sessions *s);
 /* A new one. NULL: no room. */
 struct conn *conn_new(struct sessions *s, struct flow *f);
 /* The block that f->l7 names, and what hangs on the connection but texts and notes. */

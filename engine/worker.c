@@ -190,22 +190,29 @@ static void packets_without_copies(struct worker *w, const struct packet *const 
 		}
 	}
 }
+#define DEEP_AHEAD 8 /* packets between what a connection points at being fetched and being used */
 
 void worker_packets(struct worker *w, const struct packet *const *packets, unsigned count)
 {
-	uint32_t hint[BURST];
+	uint32_t hint[BURST], l7[BURST];
 	for (unsigned i = 0; i < count; i++)
 		hint[i] = flowtab_prefetch_entry(w->table, packets[i]);
 	for (unsigned i = 0; i < count; i++) {
-		uint32_t l7 = flowtab_prefetch_tcp(w->table, packets[i], hint[i]);
-		if (l7 != FLOW_L7_NONE && (packets[i]->payload_len || packets[i]->tcp_flags & (TCP_FIN | TCP_RST)))
-			sessions_prefetch(w->sessions, l7);
+		l7[i] = flowtab_prefetch_tcp(w->table, packets[i], hint[i]);
+		if (l7[i] != FLOW_L7_NONE)
+			sessions_prefetch(w->sessions, l7[i]);
+		else if (packets[i]->payload_len)
+			sessions_prefetch_new(w->sessions, packets[i]->shard);
 	}
 	if (w->duplicates) {
 		packets_without_copies(w, packets, hint, count);
 		return;
 	}
+	for (unsigned i = 0; i < min_of(count, (unsigned)DEEP_AHEAD); i++)
+		sessions_prefetch_deep(w->sessions, l7[i]);
 	for (unsigned i = 0; i < count; i++) {
+		if (i + DEEP_AHEAD < count)
+			sessions_prefetch_deep(w->sessions, l7[i + DEEP_AHEAD]);
 		w->order = order_of(packets[i]->ordinal);
 		flowtab_packet_at(w->table, packets[i], hint[i]);
 	}

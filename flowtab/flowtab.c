@@ -534,7 +534,8 @@ uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p, u
 	const char *rest = pool_at(&t->tcp_rest, f->tcp);
 	for (size_t at = 0; at < sizeof(struct tcp_rest); at += 64)
 		__builtin_prefetch(rest + at, 1);
-	return f->l7;
+	bool ends = (p->tcp_flags & (TCP_FIN | TCP_RST)) || f->state == FLOW_CLOSING_2;
+	return p->payload_len || ends ? f->l7 : FLOW_L7_NONE;
 }
 
 static inline void count(struct flow *f, const struct packet *p, int64_t ts_ns)

@@ -197,7 +197,8 @@ struct flowtab *flowtab_free(struct flowtab *t);
 void flowtab_prefetch_bucket(const struct flowtab *t, const struct packet *p);
 /* Returns a hint for the other two: where its flow most likely is, or who will have to leave for it. */
 uint32_t flowtab_prefetch_entry(const struct flowtab *t, const struct packet *p);
-/* Returns the l7 handle of the flow that it most likely is, FLOW_L7_NONE where there is none: for prefetching alone. */
+/* Returns the l7 handle of the flow that it most likely is, FLOW_L7_NONE where there is none or the packet says nothing
+ * to its owner: for prefetching alone. */
 uint32_t flowtab_prefetch_tcp(const struct flowtab *t, const struct packet *p, uint32_t hint);
 /* A hint of the same burst saves the search; a wrong one changes nothing. */
 void flowtab_packet_at(struct flowtab *t, const struct packet *p, uint32_t hint);
