@@ -8,7 +8,9 @@
  * Where sources steer flows to their owners, a packet is processed where it arrived; what belongs to another worker all
  * the same (fragments once they are whole, tunnels that the source could not see through) is copied into that worker's
  * ring; a fragment goes to the worker that reassembles its datagram. Where a source does not steer, every packet goes
- * through these rings, and each worker merges them by time once more, by how far the others say they are. A full ring
+ * through these rings, and each worker merges them by time once more, by how far the others say they are. So it goes
+ * from then on where a steering source gave a TCP segment to the wrong worker: a connection whose small segments come
+ * straight and whose large ones come as fragments of a tunnel's packets would be out of order for ever. A full ring
  * drops, and counts.
  *
  * live_new() to live_free() belong to one control thread, but live_counters() and live_alive() to any. Records go
@@ -79,12 +81,12 @@ struct live_counters {
 	uint64_t in_flight;   /* frames in rings between workers, or waiting for their turn; part of the ledger */
 	uint64_t reordered;   /* frames that came later than the window */
 	uint64_t clock_steps; /* of the realtime clock, seen by any worker */
-	uint64_t records_lost[RECORD_KINDS]; /* no room on their way to the sinks */
-	uint64_t records_unwritten;          /* that sinks took and could not write */
+	uint64_t records_lost[RECORD_KINDS];    /* no room on their way to the sinks */
+	uint64_t records_unwritten;             /* that sinks took and could not write */
 	uint64_t records_written[RECORD_KINDS]; /* given to the first sink, what it could not write too */
-	uint64_t shed_entered[SHED_LEVELS]; /* how often each level was entered from the one below */
-	unsigned shed;                      /* level now in force */
-	unsigned sources;                   /* attached */
+	uint64_t shed_entered[SHED_LEVELS];     /* how often each level was entered from the one below */
+	unsigned shed;                          /* level now in force */
+	unsigned sources;                       /* attached */
 	struct {
 		uint64_t busy_ns, packets, handed; /* CPU time of the thread; packets on its flows; frames given away */
 		int64_t lag_ns;                    /* how far behind the clock it last was */

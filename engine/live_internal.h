@@ -77,6 +77,7 @@ struct live_worker {
 	int64_t tick_ns, clock_offset_ns;
 	int event; /* wakes it */
 	unsigned shed;
+	bool scattered; /* the plan's, or because another worker's connection was seen here */
 
 	struct packet burst[BURST];
 	const struct packet *burst_pointers[BURST];
@@ -111,7 +112,8 @@ struct live {
 	_Atomic(struct plan *) plan;
 	struct live_source *sources;
 	_Atomic int phase;
-	_Atomic unsigned shed; /* level, see session.h and live_shed.c */
+	_Atomic bool scattered; /* for good: a source that steers gave a connection's packet to the wrong worker */
+	_Atomic unsigned shed;  /* level, see session.h and live_shed.c */
 	int64_t window_ns;
 
 	pthread_t export_thread;

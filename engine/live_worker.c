@@ -5,6 +5,7 @@
 #include "ring.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -72,7 +73,13 @@ static void take_own(struct live_worker *w, const struct packet *p)
 static void route(struct live_worker *w, const struct packet *p)
 {
 	unsigned owner = p->shard % w->live->workers;
-	if (owner == w->index && !w->plan->scattered)
+	/* A source that steers gave this one to the wrong worker (a datagram of fragments, mostly): its connection
+	 * comes on two ways, whose order only times can tell. */
+	if (unlikely(owner != w->index) && !w->scattered && p->key.protocol == IPPROTO_TCP) {
+		w->scattered = true;
+		atomic_store_explicit(&w->live->scattered, true, memory_order_relaxed);
+	}
+	if (owner == w->index && !w->scattered)
 		take_own(w, p);
 	else
 		hand(w, owner, HAND_PACKET, p->ts_ns, p, sizeof *p, p->payload, p->payload_captured, p->frames);
@@ -246,7 +253,7 @@ static bool merge_queues(struct live_worker *w, int64_t now_ns, int64_t *ret_saf
 	while (taken < TURN_FRAMES && (best = choose(heads, count, &limit_ns)) < count) {
 		struct input *in = w->inputs[best];
 		do {
-			if (!w->plan->scattered)
+			if (!w->scattered)
 				arrive(w, heads[best].ns);
 			take_frame(w, &in->frames[in->next++]);
 			in->done++;
@@ -292,7 +299,7 @@ static bool merge_rings(struct live_worker *w, int64_t now_ns, bool all, int64_t
 		heads[i] = head_of_ring(w, i, now_ns);
 	while (taken < TURN_FRAMES) {
 		best = choose(heads, count, &limit_ns);
-		if (best == count && (all || !w->plan->scattered)) {
+		if (best == count && (all || !w->scattered)) {
 			for (best = 0; best < count && !heads[best].held; best++)
 				;
 			limit_ns = EMPTY_FOREVER;
@@ -301,7 +308,7 @@ static bool merge_rings(struct live_worker *w, int64_t now_ns, bool all, int64_t
 			break;
 		do {
 			struct outbox_entry *entry = outbox_next(&w->from[best]);
-			if (w->plan->scattered)
+			if (w->scattered)
 				arrive(w, heads[best].ns);
 			outbox_take(&w->from[best], entry);
 			take_handed(w, entry);
@@ -312,7 +319,7 @@ static bool merge_rings(struct live_worker *w, int64_t now_ns, bool all, int64_t
 	flush_burst(w);
 	for (unsigned i = 0; i < count; i++)
 		outbox_release_taken(&w->from[i]);
-	if (w->plan->scattered)
+	if (w->scattered)
 		*ret_safe_ns = earliest(heads, count, now_ns);
 	return taken > 0;
 }
@@ -436,6 +443,7 @@ void *live_worker_main(void *arg)
 		struct plan *plan = atomic_load_explicit(&l->plan, memory_order_acquire);
 		if (plan != w->plan)
 			adopt(w, plan);
+		w->scattered = plan->scattered || atomic_load_explicit(&l->scattered, memory_order_relaxed);
 		unsigned shed = atomic_load_explicit(&l->shed, memory_order_relaxed);
 		if (unlikely(shed != w->shed))
 			worker_shed(&w->worker, w->shed = shed);

@@ -8,7 +8,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -339,9 +338,9 @@ def redis_talk(where, to, requests=20, port=6379, first=0, source=None):
 
 
 def tcp_info(s):
-    """Retransmitted segments, and segments sent, of which those are some."""
+    """Retransmitted segments; segments sent, of which those are some; bytes retransmitted."""
     info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    return struct.unpack_from("=I", info, 100)[0], struct.unpack_from("=I", info, 136)[0]
+    return struct.unpack_from("=I", info, 100)[0], struct.unpack_from("=I", info, 136)[0], struct.unpack_from("=Q", info, 208)[0]
 
 
 def retransmits(client, server, to, port, up, down):
@@ -357,17 +356,20 @@ def retransmits(client, server, to, port, up, down):
         sender = threading.Thread(target=one.sendall, args=(b"r" * size,))
         sender.start()
         while size:
-            size -= len(other.recv(size)) or sys.exit("a connection ended early")
+            got = len(other.recv(size))
+            if not got:
+                raise EOFError("a connection ended early")
+            size -= got
         sender.join()
     for one, other in ((c, s), (s, c)):
         one.shutdown(socket.SHUT_WR)
         other.recv(1)
     time.sleep(0.1)
-    (tx, sent), (rx, returned) = tcp_info(c), tcp_info(s)
+    (tx, sent, again_tx), (rx, returned, again_rx) = tcp_info(c), tcp_info(s)
     c.close()
     s.close()
     # what answers the SYN is not yet the connection's own
-    return {"port": client_port, "server_port": port, "tx": tx, "rx": rx, "packets_tx": sent, "packets_rx": returned + 1}
+    return {"port": client_port, "server_port": port, "tx": tx, "rx": rx, "packets_tx": sent, "packets_rx": returned + 1, "bytes_tx": up + again_tx, "bytes_rx": down + again_rx}
 
 
 def together(*calls):
