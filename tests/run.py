@@ -255,6 +255,7 @@ STEPS = {
     "live-nics": lambda log: build("asan", ["tapscope"], log) and script("live-nics", log, python(os.path.join("live", "nics.py"), binary("asan")), timeout=300),
     "live-xdp": lambda log: live("live_xdp.py", log),
     "live-dpdk": live_dpdk,
+    "live-doctor": lambda log: build("asan", ["tapscope"], log) and script("live-doctor", log, python("live/doctor.py", binary("asan"))),
     "live-run-topologies": lambda log: live_run("gcc", "topologies", log),
     "live-run-faults": lambda log: live_run("gcc", "faults", log),
     "live-run-topologies-asan": lambda log: live_run("asan", "topologies", log),

@@ -62,6 +62,39 @@ def macvlan():
         n.remove()
 
 
+def vepa():
+    """macvlan in the mode in which the switch sends back what is from pod to pod: the parent sees it twice, and it counts once."""
+    host, sw = Stage("host"), Stage("switch")
+    pair(host, "p0", sw, "down0")
+    sw.ip("link add br0 type bridge mcast_snooping 0")
+    sw.ip("link set br0 up")
+    sw.ip("link set down0 master br0")
+    sw.ip("link set down0 type bridge_slave hairpin on")
+    pods = [Stage("cart"), Stage("shop")]
+    for i, pod in enumerate(pods, 1):
+        host.ip(f"link add link p0 name mv{i} type macvlan mode vepa")
+        host.ip(f"link set mv{i} netns {pod.name} name eth0")
+        pod.ip("link set eth0 up")
+        pod.ip(f"addr add {address(i)}/24 dev eth0")
+        pod.plain("eth0")
+    cart, shop = pods
+    for workers in (1, 2):
+        name = f"vepa-{workers}-workers"
+        with Servers(shop, address(2), ("nginx",)) as servers, capture(host, "-o", "tap_mode=1", "-o", "static_config.src-interfaces=[p0]", "--workers", str(workers)) as c:
+            case(c.ready, f"{name}-starts", c.err)
+            talks = together(*((http_talk, cart, address(2), 30, 80, 30 * i) for i in range(4)))
+            c.stop(settle_s=0.1)
+            ended_well(f"{name}-ledger", c)
+            flows = [f for f in c.flows if f["protocol"] == "TCP"]
+            flows_agree(f"{name}-flows", flows, talks, tap_mode=1, tap_side="local", client_pod=cart.name, server_pod=shop.name, nic="p0")
+            case(all(0 <= f["packet_tx"] + f["packet_rx"] - f.get("duplicate_count", 0) <= 1 for f in flows), f"{name}-each-has-a-copy",
+                 [(f.get("duplicate_count"), f["packet_tx"], f["packet_rx"]) for f in flows])
+            http_agrees(f"{name}-nginx", c.requests, servers.logged())
+            all_sessions(f"{name}-sessions", c.requests, talks)
+    for n in (host, sw, *pods):
+        n.remove()
+
+
 def seen_at(name, c, talks, *places, pairs=True):
     """One case a place (nic, tap_side, …): a record of each connection there, as the clients counted; tied by one pair_id."""
     ports = {t.port for t in talks}
@@ -422,7 +455,7 @@ def veth_pair():
     server.remove()
 
 
-PARTS = {"pair": veth_pair, "macvlan": macvlan, "bridge": bridge, "ipvlan": ipvlan, "lo": loopback, "mariadb": mariadb, "kafka": kafka, "span": span, "span-twice": span_twice, "vxlan": vxlan, "fragments": fragmented_vxlan, "vlans": vlans, "tap": optical_tap}
+PARTS = {"pair": veth_pair, "macvlan": macvlan, "vepa": vepa, "bridge": bridge, "ipvlan": ipvlan, "lo": loopback, "mariadb": mariadb, "kafka": kafka, "span": span, "span-twice": span_twice, "vxlan": vxlan, "fragments": fragmented_vxlan, "vlans": vlans, "tap": optical_tap}
 
 
 def main():
