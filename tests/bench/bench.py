@@ -19,6 +19,7 @@ import datetime
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -196,6 +197,7 @@ def by_stage(a, binary, result, there):
 
 def main():
     a = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # so that nothing stays in tmpfs
     began = datetime.datetime.now(datetime.timezone.utc)
     os.makedirs(FOLDER, exist_ok=True)
     binary = os.path.abspath(a.tapscope) if a.tapscope else build()
