@@ -11,7 +11,9 @@
  * through these rings, and each worker merges them by time once more, by how far the others say they are. So it goes
  * from then on where a steering source gave a TCP segment to the wrong worker: a connection whose small segments come
  * straight and whose large ones come as fragments of a tunnel's packets would be out of order for ever. A full ring
- * drops, and counts.
+ * drops, and counts. What is not covered: a datagram of fragments takes two hand-overs, and a worker that hangs between
+ * them for longer than the window makes its packets late; where they come after their connection's end they are on no
+ * flow, and counted as such.
  *
  * live_new() to live_free() belong to one control thread, but live_counters() and live_alive() to any. Records go
  * through outboxes to one export thread, which owns the sinks from live_new() to live_finish(). A sink that is slow
