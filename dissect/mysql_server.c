@@ -483,8 +483,10 @@ static void begin(struct dissect *d, struct mysql_state *st, size_t at, bool pus
 size_t mysql_plain_response(struct dissect *d, struct mysql_state *st, const uint8_t *data, size_t len, size_t at)
 {
 	struct mysql_side *side = server(st);
+	if (len - at < MYSQL_HEADER + 2)
+		return at;
 	const uint8_t *p = data + at;
-	if (len - at < MYSQL_HEADER + 2 || (p[3] != 1 && p[3] != (uint8_t)(st->side[SIDE_CLIENT].seq + 1)))
+	if (p[3] != 1 && p[3] != (uint8_t)(st->side[SIDE_CLIENT].seq + 1))
 		return at;
 	struct mysql_packet first = {.at = p + MYSQL_HEADER, .len = mysql_le24(p), .seq = p[3]};
 	first.have = first.len;
